@@ -1,0 +1,1 @@
+//! The HTTP face of Steadfast: routes, problem details, OpenAPI, event streams.

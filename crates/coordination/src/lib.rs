@@ -1,0 +1,1 @@
+//! Leases that yield fencing tokens.

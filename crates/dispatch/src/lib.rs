@@ -1,0 +1,1 @@
+//! Orders, couriers, zones, offers and assignment policies; knows no HTTP and no engine.

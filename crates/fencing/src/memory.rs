@@ -1,0 +1,53 @@
+//! The check for data kept in memory: one value behind one lock, with its high-water mark.
+
+use std::sync::{Mutex, PoisonError};
+
+use crate::{FencingToken, HighWater, Stale};
+
+/// A value that only its current owner can change.
+#[derive(Debug, Default)]
+pub struct Fenced<T> {
+    inner: Mutex<(HighWater, T)>,
+}
+
+impl<T> Fenced<T> {
+    /// Protects `value`, which no one has owned yet.
+    pub const fn new(value: T) -> Self {
+        Self { inner: Mutex::new((HighWater { highest: None }, value)) }
+    }
+
+    /// Changes the value under the owner's token. Check and change are one step.
+    ///
+    /// # Errors
+    /// [`Stale`] when a later owner has been here; the value is then untouched.
+    pub fn write<R>(
+        &self,
+        token: FencingToken,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> Result<R, Stale> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.0.admit(token)?;
+        Ok(change(&mut inner.1))
+    }
+
+    /// Reads the value; reading needs no token.
+    pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        look(&inner.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paused_owner_changes_nothing() {
+        let (old, new) = (FencingToken::FIRST, FencingToken::FIRST.next());
+        let data = Fenced::new(String::new());
+        data.write(old, |text| text.push('a')).unwrap();
+        data.write(new, |text| text.push('b')).unwrap();
+        assert!(data.write(old, |text| text.push('c')).is_err());
+        assert_eq!(data.read(String::clone), "ab");
+    }
+}

@@ -1,0 +1,1 @@
+//! Storage in memory, with crash semantics.

@@ -1,0 +1,1 @@
+//! Outbox relay, bus, and a consumer that makes at-least-once delivery harmless.

@@ -1,0 +1,1 @@
+//! Stock and payment behind the dispatch provider port: a durable sandbox, and HTTP.

@@ -1,0 +1,212 @@
+//! The clock that everything is given.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::{Add, Sub};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::{Either, select};
+
+use crate::Timestamp;
+
+/// A point on a clock that only moves forward, as the time since that clock's own start.
+///
+/// Deadlines, timeouts and measured durations use this, never a [`Timestamp`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Monotonic(Duration);
+
+impl Monotonic {
+    /// From the time since the clock's start.
+    #[must_use]
+    pub const fn from_start(elapsed: Duration) -> Self {
+        Self(elapsed)
+    }
+
+    /// The time since the clock's start.
+    #[must_use]
+    pub const fn since_start(self) -> Duration {
+        self.0
+    }
+}
+
+impl Add<Duration> for Monotonic {
+    type Output = Self;
+
+    fn add(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(length))
+    }
+}
+
+/// The time from the right point to the left one; zero when the right one is later.
+impl Sub for Monotonic {
+    type Output = Duration;
+
+    fn sub(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A wall-clock reading that admits its error: the true time lies in `[earliest, latest]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interval {
+    /// The true time is not before this.
+    pub earliest: Timestamp,
+    /// The true time is not after this.
+    pub latest: Timestamp,
+}
+
+/// A wait that ends at a moment of one [`Clock`].
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Where a [`Clock`] gets its readings from. Implemented by the system clock and by
+/// [`crate::sim::SimClock`].
+pub trait Source: Send + Sync {
+    /// A reading that never goes back.
+    fn monotonic(&self) -> Monotonic;
+
+    /// A reading of the date, with its error bound.
+    fn interval(&self) -> Interval;
+
+    /// Completes once [`Source::monotonic`] has reached `deadline`.
+    fn sleep_until(&self, deadline: Monotonic) -> Sleep;
+}
+
+/// The wait took longer than it was allowed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not done within {0:?}")]
+pub struct Elapsed(pub Duration);
+
+/// A cheap handle on a source of time; clone it into whatever needs one.
+#[derive(Clone)]
+pub struct Clock {
+    source: Arc<dyn Source>,
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clock").field("now", &self.now()).finish()
+    }
+}
+
+impl Clock {
+    /// A clock over any source.
+    #[must_use]
+    pub fn new(source: Arc<dyn Source>) -> Self {
+        Self { source }
+    }
+
+    /// The operating system's clocks. Waiting needs a tokio runtime with its timer enabled.
+    #[must_use]
+    pub fn system() -> Self {
+        Self::new(Arc::new(system::System::new()))
+    }
+
+    /// A reading that never goes back, for durations and deadlines.
+    #[must_use]
+    pub fn monotonic(&self) -> Monotonic {
+        self.source.monotonic()
+    }
+
+    /// The best single guess at the date: the middle of [`Clock::interval`].
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        let Interval { earliest, latest } = self.source.interval();
+        let half = (latest.as_micros() - earliest.as_micros()) / 2;
+        Timestamp::from_micros(earliest.as_micros() + half)
+    }
+
+    /// The date with its error bound.
+    #[must_use]
+    pub fn interval(&self) -> Interval {
+        self.source.interval()
+    }
+
+    /// Waits for a length of time.
+    pub fn sleep(&self, length: Duration) -> Sleep {
+        self.source.sleep_until(self.monotonic() + length)
+    }
+
+    /// Waits until a moment of this clock.
+    pub fn sleep_until(&self, deadline: Monotonic) -> Sleep {
+        self.source.sleep_until(deadline)
+    }
+
+    /// Runs `work`, but gives up (and drops it) after `limit`.
+    ///
+    /// # Errors
+    /// [`Elapsed`] when the limit came first.
+    pub async fn timeout<F: Future>(&self, limit: Duration, work: F) -> Result<F::Output, Elapsed> {
+        let work = std::pin::pin!(work.fuse());
+        match select(work, self.sleep(limit)).await {
+            Either::Left((output, _)) => Ok(output),
+            Either::Right(((), _)) => Err(Elapsed(limit)),
+        }
+    }
+}
+
+mod system {
+    //! The one module that reads the operating system's clocks.
+    #![allow(clippy::disallowed_methods)]
+
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+    use super::{Interval, Monotonic, Sleep, Source};
+    use crate::Timestamp;
+
+    /// How far the wall clock is assumed to be off. NTP over the internet keeps within some tens
+    /// of milliseconds; the kernel's own bound replaces this once it is read.
+    const ASSUMED_ERROR: Duration = Duration::from_millis(100);
+
+    pub(super) struct System {
+        clock: quanta::Clock,
+        start: quanta::Instant,
+        tokio_start: std::sync::OnceLock<tokio::time::Instant>,
+    }
+
+    impl System {
+        pub(super) fn new() -> Self {
+            let clock = quanta::Clock::new();
+            let start = clock.now();
+            Self { clock, start, tokio_start: std::sync::OnceLock::new() }
+        }
+    }
+
+    impl Source for System {
+        fn monotonic(&self) -> Monotonic {
+            Monotonic::from_start(self.clock.now().duration_since(self.start))
+        }
+
+        fn interval(&self) -> Interval {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
+            let now = Timestamp::from_micros(micros);
+            Interval { earliest: now - ASSUMED_ERROR, latest: now + ASSUMED_ERROR }
+        }
+
+        fn sleep_until(&self, deadline: Monotonic) -> Sleep {
+            let now = self.monotonic();
+            let started = *self
+                .tokio_start
+                .get_or_init(|| tokio::time::Instant::now() - now.since_start());
+            Box::pin(tokio::time::sleep_until(started + deadline.since_start()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_system_clock_moves_forward_and_brackets_now() {
+        let clock = Clock::system();
+        let first = clock.monotonic();
+        let interval = clock.interval();
+        assert!(interval.earliest < interval.latest);
+        assert!(clock.monotonic() >= first);
+        assert!(clock.now() > Timestamp::from_millis(1_700_000_000_000));
+    }
+}

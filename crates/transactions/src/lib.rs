@@ -1,0 +1,1 @@
+//! Orchestrated sagas whose every state can be seen, retried and skipped.
