@@ -1,7 +1,7 @@
 //! Following the journal as it grows.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::broadcast::{self, error::RecvError};
 
@@ -17,27 +17,43 @@ pub struct Batch {
     pub outbox: Vec<OutboxRow>,
 }
 
-/// Where committed batches are announced.
+/// Where committed batches are announced, until the writer ends.
 pub(crate) struct Feeds {
-    sender: broadcast::Sender<Arc<Batch>>,
+    sender: Mutex<Option<broadcast::Sender<Arc<Batch>>>>,
 }
 
 impl Default for Feeds {
     fn default() -> Self {
-        Self { sender: broadcast::Sender::new(FEED_BATCHES_MAX) }
+        Self { sender: Mutex::new(Some(broadcast::Sender::new(FEED_BATCHES_MAX))) }
     }
 }
 
 impl Feeds {
+    fn sender(&self) -> MutexGuard<'_, Option<broadcast::Sender<Arc<Batch>>>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn publish(&self, batch: Batch) {
-        if !(batch.events.is_empty() && batch.outbox.is_empty()) {
+        if batch.events.is_empty() && batch.outbox.is_empty() {
+            return;
+        }
+        if let Some(sender) = &*self.sender() {
             // Nobody listening is fine.
-            let _ = self.sender.send(Arc::new(batch));
+            let _ = sender.send(Arc::new(batch));
         }
     }
 
     pub(crate) fn subscribe(&self) -> broadcast::Receiver<Arc<Batch>> {
-        self.sender.subscribe()
+        match &*self.sender() {
+            Some(sender) => sender.subscribe(),
+            // A receiver whose sender is gone says that nothing more will come.
+            None => broadcast::channel(1).1,
+        }
+    }
+
+    /// Nothing more will come. Followers get what was published, and then the end.
+    pub(crate) fn close(&self) {
+        self.sender().take();
     }
 }
 
@@ -69,11 +85,15 @@ impl Feed {
         self.after
     }
 
-    /// The next events, at least one; `None` once the journal is closed and all were handed out.
+    /// The next events, at least one and at most `limit` (of zero: one); `None` once the writer
+    /// has ended and all were handed out.
+    ///
+    /// Dropping the future before it is done loses nothing.
     ///
     /// # Errors
     /// The storage failed; the feed can be asked again.
     pub async fn next(&mut self, limit: usize) -> Result<Option<Vec<Event>>, StorageError> {
+        let limit = limit.max(1);
         loop {
             if !self.ready.is_empty() {
                 let count = self.ready.len().min(limit);

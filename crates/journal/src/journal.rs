@@ -12,7 +12,9 @@ use crate::limits::{
     IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, QUEUE_WRITES_MAX, WRITE_PARTS_MAX,
 };
 use crate::queue::{Pending, Queue};
-use crate::{Committed, Engine, Error, Position, Store, TimerChange, Write, Writer};
+use crate::{
+    Committed, Engine, Error, MessageRef, Position, Store, TimerChange, Write, Writer,
+};
 
 pub(crate) struct Shared {
     pub(crate) queue: Queue,
@@ -91,6 +93,12 @@ impl Journal {
         answer.await.unwrap_or(Err(Error::Closed))
     }
 
+    /// Accepts nothing more. What waits is still committed and answered; then the writer ends,
+    /// and with it every [`Feed`].
+    pub fn close(&self) {
+        self.shared.queue.close();
+    }
+
     /// The reading side.
     #[must_use]
     pub fn store(&self) -> &dyn Store {
@@ -103,8 +111,8 @@ impl Journal {
         Feed::new(Arc::clone(&self.shared.store), self.shared.feeds.subscribe(), after)
     }
 
-    /// The raw committed batches from now on; `None` in the stream of a lagging receiver means
-    /// that some were missed. For the relay, which looks at the outbox anyway.
+    /// The raw committed batches from now on, until the writer ends; a receiver that lags is told
+    /// that it missed some. For the relay, which looks at the outbox anyway.
     #[must_use]
     pub fn batches(&self) -> tokio::sync::broadcast::Receiver<Arc<crate::Batch>> {
         self.shared.feeds.subscribe()
@@ -136,11 +144,23 @@ fn check(write: &Write) -> Result<(), Error> {
         name("the tenant, in bytes,", &claim.tenant)?;
         payload("the stored response, in bytes,", &claim.response.body)?;
     }
+    for processed in &write.processed {
+        name("the consumer, in bytes,", &processed.consumer)?;
+        if let MessageRef::Sequence { key, .. } = &processed.message {
+            name("the processed message's key, in bytes,", key)?;
+        }
+    }
+    if let Some(fence) = &write.fence {
+        name("the fenced resource, in bytes,", &fence.resource)?;
+    }
     for event in write.appends.iter().flat_map(|append| &append.events) {
         name("the event's kind, in bytes,", &event.kind)?;
         payload("the event's payload, in bytes,", &event.payload)?;
     }
     for message in &write.messages {
+        name("the message's topic, in bytes,", &message.topic)?;
+        name("the message's aggregate type, in bytes,", &message.aggregate_type)?;
+        name("the message's event type, in bytes,", &message.event_type)?;
         name("the message's key, in bytes,", &message.aggregate_id)?;
         payload("the message's payload, in bytes,", &message.payload)?;
     }
@@ -148,12 +168,16 @@ fn check(write: &Write) -> Result<(), Error> {
         name("the counter's name, in bytes,", &guard.counter)?;
     }
     for change in &write.timers {
-        if let TimerChange::Set(timer) = change {
-            name("the timer's name, in bytes,", &timer.id)?;
-            payload("the timer's payload, in bytes,", &timer.payload)?;
+        match change {
+            TimerChange::Set(timer) => {
+                name("the timer's name, in bytes,", &timer.id)?;
+                payload("the timer's payload, in bytes,", &timer.payload)?;
+            }
+            TimerChange::Clear { id } => name("the timer's name, in bytes,", id)?,
         }
     }
     for record in &write.records {
+        name("the record's space, in bytes,", &record.space)?;
         name("the record's key, in bytes,", &record.key)?;
         payload("the record, in bytes,", record.value.as_deref().unwrap_or_default())?;
     }

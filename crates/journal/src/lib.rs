@@ -33,10 +33,13 @@ mod journal;
 pub mod limits;
 pub mod memory;
 mod queue;
+pub mod snapshot;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod store;
 mod stream;
+pub mod upcast;
+pub mod verify;
 mod write;
 mod writer;
 

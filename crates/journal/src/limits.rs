@@ -39,3 +39,9 @@ pub const OUTBOX_RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
 /// Rows removed in one step of pruning, which runs between commits.
 pub const PRUNE_ROWS_MAX: usize = 256;
+
+/// Events that verification reads at a time.
+pub const VERIFY_PAGE_EVENTS: usize = 1_000;
+
+/// Events after a snapshot that are read at a time.
+pub const SNAPSHOT_PAGE_EVENTS: usize = 1_000;

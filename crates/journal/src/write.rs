@@ -20,13 +20,14 @@ pub struct Write {
     pub at: Timestamp,
     /// The idempotency key that this effect belongs to, with the answer to replay.
     pub claim: Option<Claim>,
-    /// Messages whose effect this is.
+    /// Messages whose effect this is. Each mark sees those before it, so the same message twice
+    /// refuses the write.
     pub processed: Vec<Processed>,
     /// Proof of ownership.
     pub fence: Option<Fence>,
     /// Events, per stream.
     pub appends: Vec<Append>,
-    /// Counters to move within their bounds.
+    /// Counters to move within their bounds. Each move sees those before it.
     pub guards: Vec<Guard>,
     /// Messages for the outbox, in this order.
     pub messages: Vec<Message>,
@@ -34,7 +35,8 @@ pub struct Write {
     pub timers: Vec<TimerChange>,
     /// Keyed records to put or delete. A later change of the same key wins.
     pub records: Vec<RecordChange>,
-    /// What the relay has to say of outbox rows.
+    /// What the relay has to say of outbox rows: of those that exist by then, including this
+    /// write's own.
     pub outbox: Vec<OutboxChange>,
 }
 
@@ -130,7 +132,7 @@ pub struct Append {
     /// The version it must have before. A stream may occur twice in a write; the second append
     /// then sees the first.
     pub expected: Expected,
-    /// The events, at least one.
+    /// The events. Without any, only the version is checked.
     pub events: Vec<NewEvent>,
 }
 
@@ -212,7 +214,8 @@ pub struct RecordChange {
     pub value: Option<Bytes>,
 }
 
-/// What the relay has to say of outbox rows.
+/// What the relay has to say of outbox rows. A row that is published stays as it is, whatever
+/// is said of it later; a place without a row is passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OutboxChange {
     /// The bus has taken responsibility for these rows.
@@ -226,6 +229,7 @@ pub enum OutboxChange {
 pub struct Committed {
     /// The position of the journal's last event after this write.
     pub head: Position,
-    /// The version of each appended stream afterwards, in the order of [`Write::appends`].
+    /// The version of each appended stream right after that append, in the order of
+    /// [`Write::appends`].
     pub versions: Vec<Version>,
 }

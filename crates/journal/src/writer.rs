@@ -48,14 +48,10 @@ impl Writer {
             Ok(outcomes) => outcomes,
             Err(error) => {
                 let error = Arc::new(error);
-                self.shared.queue.close();
-                let late = self.shared.queue.take(usize::MAX);
                 for reply in replies {
                     let _ = reply.send(Err(Error::Storage(Arc::clone(&error))));
                 }
-                for pending in late {
-                    let _ = pending.reply.send(Err(Error::Closed));
-                }
+                self.end();
                 return Err(error);
             }
         };
@@ -120,8 +116,24 @@ impl Writer {
         self.engine.close().map_err(Arc::new)
     }
 
+    /// Nothing more will be committed: everyone who waits is told so, and the feeds end.
+    fn end(&self) {
+        self.shared.queue.close();
+        for pending in self.shared.queue.take(usize::MAX) {
+            let _ = pending.reply.send(Err(Error::Closed));
+        }
+        self.feeds().close();
+    }
+
     fn feeds(&self) -> &Feeds {
         &self.shared.feeds
+    }
+}
+
+impl Drop for Writer {
+    /// A journal without its writer is closed; nobody waits for an answer that cannot come.
+    fn drop(&mut self) {
+        self.end();
     }
 }
 
@@ -159,7 +171,9 @@ impl WriterThread {
 
 impl Drop for WriterThread {
     fn drop(&mut self) {
-        if !thread::panicking() {
+        if thread::panicking() {
+            self.shared.queue.close();
+        } else {
             let _ = self.join();
         }
     }

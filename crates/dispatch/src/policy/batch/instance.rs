@@ -30,6 +30,8 @@ pub(super) struct Instance {
     to_merchant: Vec<i32>,
     between: Vec<i32>,
     approach: Vec<i32>,
+    reach: Vec<Vec<(i32, u16)>>,
+    pub approach_max: i64,
     pub before_pickup: i64,
     pub after_pickup: i64,
     pub before_dropoff: i64,
@@ -95,6 +97,19 @@ impl Instance {
                 to_merchant.push(travel.seconds(p, q) as i32);
             }
         }
+        let reach = (0..m)
+            .map(|q| {
+                let mut near: Vec<(i32, u16)> = riders
+                    .iter()
+                    .enumerate()
+                    .map(|(k, r)| (r.free as i32 + to_merchant[k * m + q], k as u16))
+                    .filter(|&(t, k)| i64::from(t) <= riders[k as usize].off)
+                    .collect();
+                near.sort_unstable();
+                near.truncate(options.x[4] as usize);
+                near
+            })
+            .collect();
         let n = jobs.len();
         let mut between = vec![0i32; n * n];
         for a in 0..n {
@@ -119,7 +134,7 @@ impl Instance {
         for &p in &places {
             let mut d: Vec<(i64, u32)> = all.iter().map(|&(q, k)| (travel.seconds(p, q), k)).collect();
             d.sort_unstable();
-            let want = total.div_ceil(4).max(1);
+            let want = (total * options.x[1] as u32).div_ceil(100).max(1);
             let (mut got, mut sum) = (0u32, 0i64);
             for (t, k) in d {
                 let take = k.min(want - got);
@@ -137,7 +152,9 @@ impl Instance {
             merchants,
             to_merchant,
             between,
+            approach_max: i64::from(approach.iter().copied().max().unwrap_or(0)),
             approach,
+            reach,
             before_pickup: snapshot.service.before_pickup_s(),
             after_pickup: snapshot.service.after_pickup_s(),
             before_dropoff: snapshot.service.before_dropoff_s(),
@@ -147,6 +164,9 @@ impl Instance {
     #[inline]
     pub fn to_merchant(&self, place: usize, merchant: usize) -> i64 {
         i64::from(self.to_merchant[place * self.merchants.len() + merchant])
+    }
+    pub fn reach(&self, merchant: usize) -> &[(i32, u16)] {
+        &self.reach[merchant]
     }
     #[inline]
     pub fn between(&self, a: usize, b: usize) -> i64 {

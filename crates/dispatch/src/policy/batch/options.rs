@@ -26,10 +26,12 @@ pub struct Options {
     pub ruin: usize,
     /// seed
     pub seed: u64,
+    /// x
+    pub x: [i64; 6],
 }
 impl Default for Options {
     fn default() -> Self {
         Self { tick_s: 60, look_ahead_s: 3600, horizon_s: 1800, bundle_max: 4, trips_max: 4,
-            iterations_per_order: 20, iterations_max: 2000, courier_time_permille: 200, approach_permille: 200, temperature: 30, ruin: 8, seed: 1 }
+            iterations_per_order: 20, iterations_max: 2000, courier_time_permille: 200, approach_permille: 200, temperature: 30, ruin: 8, seed: 1, x: [0; 6] }
     }
 }

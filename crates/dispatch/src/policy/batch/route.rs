@@ -81,11 +81,16 @@ pub(super) struct Route {
 pub(super) struct Weights {
     pub time: i64,
     pub approach: i64,
+    pub x: [i64; 6],
 }
 
 impl Weights {
     #[inline]
-    pub fn terminal(&self, instance: &Instance, state: &State) -> i64 {
+    pub fn terminal(&self, instance: &Instance, state: &State, off: i64) -> i64 {
+        if self.x[0] == 1 {
+            let a = self.approach * instance.approach(state.place) / self.time.max(1);
+            return self.time * (state.time + a).min(off);
+        }
         self.time * state.time + self.approach * instance.approach(state.place)
     }
 }
@@ -93,7 +98,7 @@ impl Weights {
 impl Route {
     pub fn empty(instance: &Instance, rider: usize, w: &Weights) -> Self {
         let s = State { time: instance.riders[rider].free, place: rider, cost: 0 };
-        Self { stops: Vec::new(), states: vec![s], total: w.terminal(instance, &s) }
+        Self { stops: Vec::new(), states: vec![s], total: w.terminal(instance, &s, instance.riders[rider].off) }
     }
     pub fn refresh(&mut self, instance: &Instance, off: i64, from: usize, w: &Weights) {
         self.states.truncate(from + 1);
@@ -110,7 +115,7 @@ impl Route {
             }
         }
         let last = self.states[self.stops.len()];
-        self.total = last.cost + w.terminal(instance, &last);
+        self.total = last.cost + w.terminal(instance, &last, off);
     }
     pub fn restore(&mut self, other: &Route) {
         self.stops.clone_from(&other.stops);

@@ -19,7 +19,13 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub fn new(instance: &'a Instance, options: &'a Options) -> Self {
-        let w = Weights { time: options.courier_time_permille, approach: options.approach_permille };
+        let mut w = Weights { time: options.courier_time_permille, approach: options.approach_permille, x: options.x };
+        if options.x[2] > 0 {
+            let ratio = 1000 * instance.jobs.len() as i64 / instance.riders.len().max(1) as i64;
+            let f = ratio.clamp(options.x[2], options.x[3]);
+            w.time = w.time * f / 1000;
+            w.approach = w.approach * f / 1000;
+        }
         let routes = (0..instance.riders.len()).map(|r| Route::empty(instance, r, &w)).collect();
         let n = instance.jobs.len();
         let near = (0..n)

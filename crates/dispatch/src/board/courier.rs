@@ -1,0 +1,90 @@
+//! A courier on the board.
+
+use std::time::Duration;
+
+use steadfast_time::Timestamp;
+
+use crate::courier::{CourierView, Shift};
+use crate::geo::Location;
+use crate::names::{CourierId, OfferId};
+
+pub(crate) struct Courier {
+    pub(crate) shift: Shift,
+    /// Where the courier was last known to be.
+    pub(crate) location: Location,
+    pub(crate) seen_at: Timestamp,
+    /// Orders offered or held.
+    pub(crate) orders: u32,
+    /// Orders that are about to be offered, in a write under way.
+    pub(crate) reserved: u32,
+    /// Trips offered or under way, oldest first.
+    pub(crate) trips: Vec<OfferId>,
+    /// When the last trip is expected to end; in the past when there is none.
+    pub(crate) free_at: Timestamp,
+    /// Where that will be.
+    pub(crate) free_location: Location,
+}
+
+impl Courier {
+    pub(super) fn new(shift: Shift, now: Timestamp) -> Self {
+        let location = shift.location;
+        Self {
+            free_at: shift.starts_at,
+            shift,
+            location,
+            seen_at: now,
+            orders: 0,
+            reserved: 0,
+            trips: Vec::new(),
+            free_location: location,
+        }
+    }
+
+    pub(super) fn set_shift(&mut self, shift: Shift, now: Timestamp) {
+        self.seen_at = self.seen_at.max(now);
+        // A new place to start from counts; the same shift sent again does not undo what the
+        // courier has done since.
+        if shift.location != self.shift.location || shift.starts_at > self.shift.ends_at {
+            self.location = shift.location;
+            if self.trips.is_empty() {
+                self.free_location = shift.location;
+                self.free_at = shift.starts_at;
+            }
+        }
+        self.shift = shift;
+    }
+
+    pub(super) fn heartbeat(&mut self, location: Option<Location>, now: Timestamp) {
+        self.seen_at = self.seen_at.max(now);
+        if let Some(location) = location {
+            self.location = location;
+            if self.trips.is_empty() {
+                self.free_location = location;
+            }
+        }
+    }
+
+    /// Whether there has been a sign of life lately.
+    pub(super) fn is_alive(&self, now: Timestamp, timeout: Option<Duration>) -> bool {
+        timeout.is_none_or(|timeout| now.since(self.seen_at) <= timeout)
+    }
+
+    /// Orders that the courier could still take.
+    pub(super) fn spare(&self) -> u32 {
+        self.shift.capacity.saturating_sub(self.orders + self.reserved)
+    }
+
+    pub(crate) fn view(&self, id: &CourierId) -> CourierView {
+        CourierView {
+            id: id.clone(),
+            zone: self.shift.zone.clone(),
+            location: self.location,
+            starts_at: self.shift.starts_at,
+            ends_at: self.shift.ends_at,
+            capacity: self.shift.capacity,
+            auto_accept: self.shift.auto_accept,
+            orders: self.orders,
+            seen_at: self.seen_at,
+        }
+    }
+}

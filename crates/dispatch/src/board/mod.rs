@@ -1,0 +1,205 @@
+//! The board: open orders, couriers and zones as the dispatcher sees them.
+//!
+//! It is the fold of committed events, in commit order, plus what nobody needs to keep: signs of
+//! life, and which orders and couriers are part of a write that is under way. Everything here
+//! can be lost and built again from the journal. It has no clock and does no I/O.
+
+mod apply;
+mod courier;
+mod estimate;
+mod snapshot;
+mod zone;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use steadfast_time::Timestamp;
+
+pub(crate) use courier::Courier;
+pub(crate) use snapshot::Match;
+pub(crate) use zone::Zone;
+
+use crate::courier::{OfferView, OfferedOrder, Shift};
+use crate::geo::Location;
+use crate::names::{CourierId, OfferId, OrderId, ZoneId};
+use crate::order::Order;
+use crate::policy::{ServiceTimes, Travel};
+use crate::zone::{PolicyName, ZoneSettings, ZoneView};
+
+/// What the board has to know of the deployment.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) policy: PolicyName,
+    pub(crate) travel: Travel,
+    pub(crate) service: ServiceTimes,
+    pub(crate) settle: Duration,
+    pub(crate) stacking: bool,
+    pub(crate) heartbeat_timeout: Option<Duration>,
+    pub(crate) default_capacity: u32,
+}
+
+/// A trip that has been offered or is on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Trip {
+    pub(crate) zone: ZoneId,
+    pub(crate) courier: CourierId,
+    /// What is left of it, in the sequence of delivery.
+    pub(crate) orders: Vec<OrderId>,
+    pub(crate) expires_at: Timestamp,
+    pub(crate) accepted: bool,
+}
+
+pub(crate) struct Board {
+    rules: Rules,
+    zones: BTreeMap<ZoneId, Zone>,
+    couriers: BTreeMap<CourierId, Courier>,
+    orders: HashMap<OrderId, Arc<Order>>,
+    trips: HashMap<OfferId, Trip>,
+}
+
+impl Board {
+    pub(crate) fn new(rules: Rules) -> Self {
+        let mut zones = BTreeMap::new();
+        let settings = ZoneSettings { capacity: rules.default_capacity, area: None, policy: None };
+        zones.insert(ZoneId::default_zone(), Zone::new(settings));
+        Self {
+            rules,
+            zones,
+            couriers: BTreeMap::new(),
+            orders: HashMap::new(),
+            trips: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// The zone that a place belongs to: the first, by name, whose area contains it.
+    pub(crate) fn zone_of(&self, place: &Location) -> ZoneId {
+        let contains = |zone: &Zone| zone.settings.area.is_some_and(|area| area.contains(place));
+        let found = self.zones.iter().find(|(_, zone)| contains(zone));
+        found.map_or_else(ZoneId::default_zone, |(id, _)| id.clone())
+    }
+
+    pub(crate) fn zones(&self) -> impl Iterator<Item = (&ZoneId, &Zone)> {
+        self.zones.iter()
+    }
+
+    pub(crate) fn zone(&self, id: &ZoneId) -> Option<&Zone> {
+        self.zones.get(id)
+    }
+
+    /// The zone, made with the default settings when it is new.
+    pub(crate) fn zone_mut(&mut self, id: &ZoneId) -> &mut Zone {
+        let capacity = self.rules.default_capacity;
+        self.zones.entry(id.clone()).or_insert_with(|| {
+            Zone::new(ZoneSettings { capacity, area: None, policy: None })
+        })
+    }
+
+    pub(crate) fn set_zone(&mut self, id: &ZoneId, settings: ZoneSettings) {
+        let zone = self.zone_mut(id);
+        zone.settings = settings;
+        zone.dirty = true;
+    }
+
+    pub(crate) fn view_zone(&self, id: &ZoneId) -> Option<ZoneView> {
+        let zone = self.zones.get(id)?;
+        Some(ZoneView {
+            id: id.clone(),
+            capacity: zone.settings.capacity,
+            area: zone.settings.area,
+            policy: zone.settings.policy.unwrap_or(self.rules.policy),
+            in_dispatch: zone.dispatched,
+            waiting: u32::try_from(zone.waiting.len()).unwrap_or(u32::MAX),
+            couriers: u32::try_from(zone.couriers.len()).unwrap_or(u32::MAX),
+            token: zone.token.map(steadfast_fencing::FencingToken::get),
+        })
+    }
+
+    pub(crate) fn courier(&self, id: &CourierId) -> Option<&Courier> {
+        self.couriers.get(id)
+    }
+
+    /// Sets or changes a shift.
+    pub(crate) fn set_shift(&mut self, id: &CourierId, shift: Shift, now: Timestamp) {
+        if let Some(known) = self.couriers.get(id)
+            && known.shift.zone != shift.zone
+        {
+            let old = known.shift.zone.clone();
+            self.zone_mut(&old).couriers.remove(id);
+        }
+        let zone = self.zone_mut(&shift.zone);
+        zone.couriers.insert(id.clone());
+        zone.dirty = true;
+        match self.couriers.get_mut(id) {
+            Some(courier) => courier.set_shift(shift, now),
+            None => {
+                self.couriers.insert(id.clone(), Courier::new(shift, now));
+            }
+        }
+    }
+
+    /// Notes a sign of life; says whether the courier is known.
+    pub(crate) fn heartbeat(
+        &mut self,
+        id: &CourierId,
+        location: Option<Location>,
+        now: Timestamp,
+    ) -> bool {
+        let timeout = self.rules.heartbeat_timeout;
+        let Some(courier) = self.couriers.get_mut(id) else { return false };
+        let was_alive = courier.is_alive(now, timeout);
+        courier.heartbeat(location, now);
+        if !was_alive {
+            let zone = courier.shift.zone.clone();
+            self.zone_mut(&zone).dirty = true;
+        }
+        true
+    }
+
+    pub(crate) fn order(&self, id: OrderId) -> Option<&Arc<Order>> {
+        self.orders.get(&id)
+    }
+
+    pub(crate) fn trip(&self, offer: OfferId) -> Option<&Trip> {
+        self.trips.get(&offer)
+    }
+
+    /// The open offers of a courier, those that end first in front.
+    pub(crate) fn offers_of(&self, id: &CourierId, now: Timestamp) -> Vec<OfferView> {
+        let Some(courier) = self.couriers.get(id) else { return Vec::new() };
+        let open = |trip: &&Trip| !trip.accepted && trip.expires_at >= now;
+        let mut offers: Vec<OfferView> = courier
+            .trips
+            .iter()
+            .filter_map(|offer| Some((offer, self.trips.get(offer).filter(open)?)))
+            .filter_map(|(offer, trip)| self.view_offer(*offer, trip))
+            .collect();
+        offers.sort_by_key(|offer| (offer.expires_at, offer.id));
+        offers
+    }
+
+    fn view_offer(&self, id: OfferId, trip: &Trip) -> Option<OfferView> {
+        let orders: Vec<&Arc<Order>> =
+            trip.orders.iter().filter_map(|order| self.orders.get(order)).collect();
+        let first = orders.first()?;
+        Some(OfferView {
+            id,
+            courier: trip.courier.clone(),
+            expires_at: trip.expires_at,
+            merchant: first.request.merchant.clone(),
+            pickup: first.request.pickup,
+            orders: orders
+                .iter()
+                .map(|order| OfferedOrder {
+                    id: order.id,
+                    dropoff: order.request.dropoff,
+                    ready_at: order.ready_at(),
+                })
+                .collect(),
+        })
+    }
+}

@@ -1,0 +1,110 @@
+//! Keeping the board true: what is there at the start, and every event after it.
+
+use bytes::Bytes;
+use steadfast_journal::{Event, Position, Store};
+use steadfast_time::Timestamp;
+
+use crate::Error;
+use crate::courier::{self, Shift};
+use crate::draft::OPEN_ORDERS;
+use crate::names::{CourierId, OrderId, ZoneId};
+use crate::order;
+use crate::service::Core;
+use crate::service::admission;
+use crate::service::couriers::COURIERS;
+use crate::service::zones::ZONES;
+use crate::zone::{self, ZoneSettings};
+
+/// Records read at a time while the board is built.
+const PAGE: usize = 1_000;
+
+/// Builds the board from the journal; returns the position after which the feed goes on.
+pub(super) fn load(core: &Core) -> Result<Position, Error> {
+    let store = core.journal.store();
+    // Read first: whatever is committed while the records are read comes again in the feed,
+    // and the board knows by its version what it has seen.
+    let position = store.head()?.position;
+    let now = core.clock.now();
+    each_record(store, ZONES, |key, value| {
+        let settings: ZoneSettings = parse(value)?;
+        core.board().set_zone(&name::<ZoneId>(key)?, settings);
+        Ok(())
+    })?;
+    each_record(store, COURIERS, |key, value| {
+        set_shift(core, &name(key)?, parse(value)?, now);
+        Ok(())
+    })?;
+    each_record(store, OPEN_ORDERS, |key, _| {
+        let id: OrderId = name(key.rsplit_once('/').map_or(key, |(_, order)| order))?;
+        let order = core.repository.reload(id)?;
+        core.board().open(order);
+        Ok(())
+    })?;
+    Ok(position)
+}
+
+fn each_record(
+    store: &dyn Store,
+    space: &str,
+    mut visit: impl FnMut(&str, &Bytes) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut after: Option<String> = None;
+    loop {
+        let page = store.records(space, "", after.as_deref(), PAGE)?;
+        for (key, value) in &page {
+            visit(key, value)?;
+        }
+        match page.into_iter().last() {
+            Some((key, _)) => after = Some(key),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// Applies what has been committed.
+pub(super) fn apply(core: &Core, events: &[Event]) -> Result<(), Error> {
+    let nobody_follows = core.trackers.is_empty();
+    for event in events {
+        match event.stream.category() {
+            order::CATEGORY => {
+                let id: OrderId = name(event.stream.key())?;
+                if !nobody_follows {
+                    core.trackers.announce(id, event);
+                }
+                if admission::leaves(&event.kind) {
+                    core.admission.leave(id);
+                }
+                if event.kind == "awaiting_courier" {
+                    let order = core.repository.get(id)?;
+                    let behind = order.version < event.version;
+                    let order = if behind { core.repository.reload(id)? } else { order };
+                    core.board().open(order);
+                } else {
+                    core.board().apply(id, event)?;
+                }
+            }
+            courier::CATEGORY => {
+                let shift = parse(&event.payload)?;
+                set_shift(core, &name(event.stream.key())?, shift, event.at);
+            }
+            zone::CATEGORY => {
+                let settings = parse(&event.payload)?;
+                core.board().set_zone(&name(event.stream.key())?, settings);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn set_shift(core: &Core, id: &CourierId, shift: Shift, seen: Timestamp) {
+    core.board().set_shift(id, shift, seen);
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(json).map_err(|error| Error::Unreadable(error.to_string()))
+}
+
+fn name<T: std::str::FromStr<Err = crate::names::NameError>>(text: &str) -> Result<T, Error> {
+    text.parse().map_err(|error: crate::names::NameError| Error::Unreadable(error.to_string()))
+}

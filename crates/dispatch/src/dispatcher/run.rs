@@ -1,0 +1,277 @@
+//! The loop that drives everything.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt};
+use futures::stream::{FuturesUnordered, StreamExt};
+use futures::select_biased;
+use super::leases::Coordinator;
+use steadfast_time::{Monotonic, Timestamp};
+use tokio::sync::{mpsc, oneshot};
+
+use super::follow;
+use super::leases::{Change, Leases};
+use super::offer::{Outcome, Work};
+use crate::Error;
+use crate::names::ZoneId;
+use crate::policy::{Batch, Nearest, Policy};
+use crate::service::{Core, Services};
+use crate::zone::PolicyName;
+
+/// Events applied to the board at a time.
+const EVENTS: usize = 1_024;
+
+/// How long a zone rests whose write failed for want of room in the journal.
+const REST: Duration = Duration::from_millis(20);
+
+/// How far a zone's dispatcher is.
+#[derive(Default)]
+struct Round {
+    /// When the policy runs at the latest.
+    next: Monotonic,
+    /// Not before.
+    rests_until: Monotonic,
+}
+
+/// Dispatches all zones of the services' journal. Do nothing but [`Dispatcher::run`] it.
+pub struct Dispatcher<C> {
+    core: Arc<Core>,
+    leases: Leases<C>,
+    rounds: BTreeMap<ZoneId, Round>,
+    nearest: Arc<dyn Policy>,
+    batch: Arc<dyn Policy>,
+    writes: FuturesUnordered<BoxFuture<'static, (Work, Outcome)>>,
+    ticks: mpsc::Receiver<oneshot::Sender<()>>,
+    /// Keeps `ticks` open.
+    ticker: Ticker,
+    /// Who has asked for a round.
+    asked: Vec<oneshot::Sender<()>>,
+    /// Who waits for the round under way.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// Makes a dispatcher decide now, for one that is not [self-driven](crate::service::Options).
+#[derive(Clone, Debug)]
+pub struct Ticker(mpsc::Sender<oneshot::Sender<()>>);
+
+impl Ticker {
+    /// One round in every zone; completes when its offers are committed.
+    pub async fn tick(&self) {
+        let (done, wait) = oneshot::channel();
+        if self.0.send(done).await.is_ok() {
+            // An error means that the dispatcher is gone, which its owner sees.
+            let _ = wait.await;
+        }
+    }
+}
+
+impl<C: Coordinator> Dispatcher<C> {
+    /// A dispatcher that takes its leases from `coordinator`.
+    #[must_use]
+    pub fn new(services: &Services, coordinator: C) -> Self {
+        let core = Arc::clone(&services.core.0);
+        let (sender, ticks) = mpsc::channel(1);
+        Self {
+            leases: Leases::new(coordinator, core.clock.clone(), core.options.lease),
+            core,
+            rounds: BTreeMap::new(),
+            nearest: Arc::new(Nearest),
+            batch: Arc::new(Batch::default()),
+            writes: FuturesUnordered::new(),
+            ticks,
+            ticker: Ticker(sender),
+            asked: Vec::new(),
+            waiting: Vec::new(),
+        }
+    }
+
+    /// The means to make it decide now.
+    #[must_use]
+    pub fn ticker(&self) -> Ticker {
+        self.ticker.clone()
+    }
+
+    /// Builds the board, then dispatches until the journal is closed or the future is dropped.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub async fn run(mut self) -> Result<(), Error> {
+        let core = Arc::clone(&self.core);
+        let position = follow::load(&core)?;
+        let mut feed = core.journal.follow(position);
+        loop {
+            self.leases.want(core.board().zones().map(|(id, _)| id));
+            self.dispatch();
+            let mut sleep = core.clock.sleep_until(self.wakes_at()).fuse();
+            let mut notified = std::pin::pin!(core.wake.notified().fuse());
+            let mut next = std::pin::pin!(feed.next(EVENTS).fuse());
+            // Rare and urgent things first; the feed, which is always ready under load, late.
+            select_biased! {
+                change = self.leases.next().fuse() => self.lease_changed(change),
+                (work, outcome) = self.writes.select_next_some() => self.finish(work, outcome),
+                ask = self.ticks.recv().fuse() => self.asked.extend(ask),
+                events = next => match events? {
+                    Some(events) => follow::apply(&core, &events)?,
+                    None => return Ok(()),
+                },
+                () = notified => {}
+                () = sleep => {}
+            }
+        }
+    }
+
+    fn lease_changed(&mut self, change: Change) {
+        let mut board = self.core.board();
+        match change {
+            Change::Held { zone, token } => {
+                let zone = board.zone_mut(&zone);
+                zone.token = Some(token);
+                zone.dirty = true;
+            }
+            Change::Lost { zone } => board.zone_mut(&zone).token = None,
+        }
+    }
+
+    /// Starts a write in every zone that has something to do and none under way.
+    fn dispatch(&mut self) {
+        let asked = !self.asked.is_empty();
+        self.waiting.append(&mut self.asked);
+        if asked || self.core.options.self_driven {
+            let (now, monotonic) = (self.core.clock.now(), self.core.clock.monotonic());
+            let zones: Vec<ZoneId> = {
+                let board = self.core.board();
+                let idle = board.zones().filter(|(_, zone)| !zone.writing);
+                idle.map(|(id, _)| id.clone()).collect()
+            };
+            for zone in zones {
+                if let Some(mut work) = self.decide(zone, now, monotonic, asked) {
+                    let core = Arc::clone(&self.core);
+                    let write = async move {
+                        let outcome = work.commit(&core).await;
+                        (work, outcome)
+                    };
+                    self.writes.push(write.boxed());
+                }
+            }
+        }
+        if self.writes.is_empty() {
+            for waiting in self.waiting.drain(..) {
+                // Whoever asked may have lost interest.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
+    /// What is to be done in a zone now.
+    fn decide(
+        &mut self,
+        zone: ZoneId,
+        now: Timestamp,
+        monotonic: Monotonic,
+        asked: bool,
+    ) -> Option<Work> {
+        let mut board = self.core.board();
+        let policy_name = {
+            let policy = board.rules().policy;
+            board.zone(&zone)?.settings.policy.unwrap_or(policy)
+        };
+        let on_board = board.zone_mut(&zone);
+        let token = on_board.token?;
+        let round = self.rounds.entry(zone.clone()).or_default();
+        if monotonic < round.rests_until {
+            return None;
+        }
+        let zone_capacity = on_board.settings.capacity;
+        let expired: Vec<_> = on_board.expired(now).collect();
+        let eager = on_board.dirty && policy_name == PolicyName::Nearest;
+        let due = asked || eager || monotonic >= round.next;
+        let mut matches = Vec::new();
+        if due {
+            on_board.dirty = false;
+            round.next = monotonic + self.core.options.tick;
+            let policy = match policy_name {
+                PolicyName::Nearest => &self.nearest,
+                PolicyName::Batch => &self.batch,
+            };
+            if let Some(round) = board.round(&zone, now) {
+                // Deciding can take some milliseconds; the board must not wait for it.
+                drop(board);
+                let plan = policy.plan(&round.snapshot);
+                let sound = plan.check(&round.snapshot);
+                board = self.core.board();
+                match sound {
+                    Ok(()) => matches = board.reserve(&zone, &round, &plan),
+                    Err(error) => {
+                        tracing::error!(%zone, policy = policy.name(), %error, "unsound plan");
+                    }
+                }
+            }
+        }
+        let expired: Vec<_> = expired
+            .into_iter()
+            .filter_map(|offer| {
+                let trip = board.trip(offer)?;
+                let orders = trip.orders.iter().filter_map(|id| board.order(*id).cloned());
+                Some((offer, orders.collect()))
+            })
+            .collect();
+        if expired.is_empty() && matches.is_empty() {
+            return None;
+        }
+        board.zone_mut(&zone).writing = true;
+        Some(Work { zone, zone_capacity, token, at: now, expired, matches })
+    }
+
+    fn finish(&mut self, work: Work, outcome: Outcome) {
+        let mut board = self.core.board();
+        let zone = board.zone_mut(&work.zone);
+        zone.writing = false;
+        let done = matches!(outcome, Outcome::Done);
+        match outcome {
+            Outcome::Done => zone.dirty |= !work.matches.is_empty(),
+            Outcome::Again => zone.dirty = true,
+            Outcome::Deposed => {
+                zone.token = None;
+                drop(board);
+                tracing::warn!(zone = %work.zone, token = %work.token, "another dispatcher has the zone");
+                self.leases.lost(&work.zone);
+                board = self.core.board();
+            }
+            Outcome::Failed(error) => {
+                tracing::warn!(zone = %work.zone, %error, "offers could not be written");
+                let rests_until = self.core.clock.monotonic() + REST;
+                self.rounds.entry(work.zone.clone()).or_default().rests_until = rests_until;
+            }
+        }
+        if !done {
+            board.unreserve(&work.zone, &work.matches);
+        }
+    }
+
+    /// When something is to be done without anything happening.
+    fn wakes_at(&self) -> Monotonic {
+        let core = &self.core;
+        let (now, monotonic) = (core.clock.now(), core.clock.monotonic());
+        let mut wakes_at = monotonic + core.options.tick;
+        if !core.options.self_driven {
+            return monotonic + Duration::from_secs(3_600);
+        }
+        let board = core.board();
+        for (id, zone) in board.zones() {
+            if zone.writing || zone.token.is_none() {
+                continue;
+            }
+            if let Some((end, _)) = zone.expiries.first() {
+                let left = end.since(now) + Duration::from_millis(1);
+                wakes_at = wakes_at.min(monotonic + left);
+            }
+            if let Some(round) = self.rounds.get(id) {
+                let next = if zone.dirty { round.rests_until } else { round.next };
+                wakes_at = wakes_at.min(next.max(round.rests_until));
+            }
+        }
+        wakes_at
+    }
+}

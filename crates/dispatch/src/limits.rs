@@ -1,0 +1,60 @@
+//! All limits of this crate, in one place.
+
+use std::time::Duration;
+
+/// Longest name of a courier, zone, merchant, tenant, or article, in bytes.
+pub const NAME_BYTES_MAX: usize = 120;
+
+/// Longest note on an order, in bytes.
+pub const NOTE_BYTES_MAX: usize = 1_000;
+
+/// Most lines in one order.
+pub const ITEMS_MAX: usize = 100;
+
+/// Most pieces of one article in one order.
+pub const QUANTITY_MAX: u32 = 10_000;
+
+/// Largest amount of one order, in the currency's minor unit.
+pub const AMOUNT_MINOR_MAX: i64 = 1_000_000_000_000;
+
+/// How far ahead an order may be ready.
+pub const READY_AHEAD_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Most orders that a courier may hold at once.
+pub const COURIER_CAPACITY_MAX: u32 = 100_000;
+
+/// Most orders in dispatch at once in a zone.
+pub const ZONE_CAPACITY_MAX: u32 = 10_000_000;
+
+/// Longest shift.
+pub const SHIFT_MAX: Duration = Duration::from_secs(48 * 3_600);
+
+/// Orders whose folded state is kept in memory; others are read from the journal.
+pub const ORDERS_CACHED_MAX: usize = 16_384;
+
+/// Orders in one page of a list.
+pub const PAGE_ORDERS_MAX: usize = 200;
+
+/// Events in one page of an order's history.
+pub const PAGE_EVENTS_MAX: usize = 500;
+
+/// How often a decision is made again after somebody else wrote first.
+pub const CONFLICT_RETRIES_MAX: usize = 16;
+
+/// Orders offered in one write. Each costs an event, a message and its share of the guards.
+pub const OFFERS_PER_WRITE_MAX: usize = 256;
+
+/// Events of one order. A courier search that declines forever ends long before this.
+pub const ORDER_EVENTS_MAX: usize = 5_000;
+
+/// How long an idempotency key is kept after the work it names has been done.
+pub const IDEMPOTENCY_RETENTION: Duration = Duration::from_secs(24 * 3_600);
+
+/// Requests that wait at once for the first one of their idempotency key.
+pub const ATTACHED_MAX: usize = 1_024;
+
+/// Clients that follow orders at once.
+pub const TRACKERS_MAX: usize = 4_096;
+
+/// Events that a client who follows an order may lag behind before it is cut off.
+pub const TRACKER_LAG_MAX: usize = 256;

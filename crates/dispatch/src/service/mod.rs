@@ -1,0 +1,116 @@
+//! The services: what the outside can ask for.
+
+pub(crate) mod admission;
+pub(crate) mod couriers;
+mod inflight;
+mod key;
+pub(crate) mod list;
+mod options;
+mod orders;
+mod tracking;
+pub(crate) mod zones;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use steadfast_journal::Journal;
+use steadfast_time::{Clock, Ids};
+use tokio::sync::Notify;
+
+pub use couriers::Couriers;
+pub use key::IdempotencyKey;
+pub use list::{Filter, OrderPage, OrderSummary};
+pub use options::Options;
+pub use orders::{AsOf, Orders, PlacedResponse};
+pub use tracking::Tracking;
+pub use zones::Zones;
+
+use crate::Error;
+use crate::board::{Board, Rules};
+use crate::repository::Repository;
+use admission::Admission;
+use list::OrderList;
+use tracking::Trackers;
+
+/// What all services share.
+pub(crate) struct Core {
+    pub(crate) journal: Journal,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) options: Options,
+    pub(crate) repository: Repository,
+    pub(crate) admission: Admission,
+    pub(crate) trackers: Trackers,
+    pub(crate) list: OrderList,
+    /// Wakes the dispatcher.
+    pub(crate) wake: Notify,
+    board: Mutex<Board>,
+}
+
+impl Core {
+    pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The services over one journal. Clones are the same services.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Placing, showing, following and cancelling orders.
+    pub orders: Orders,
+    /// What couriers do.
+    pub couriers: Couriers,
+    /// Zones.
+    pub zones: Zones,
+    pub(crate) core: Handle,
+}
+
+/// A [`Core`] that does not print itself.
+#[derive(Clone)]
+pub(crate) struct Handle(pub(crate) Arc<Core>);
+
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Core")
+    }
+}
+
+impl Services {
+    /// The services over a journal.
+    #[must_use]
+    pub fn new(journal: Journal, clock: Clock, ids: Ids, options: Options) -> Self {
+        let rules = Rules {
+            policy: options.policy,
+            travel: options.travel(),
+            service: options.service,
+            settle: options.settle,
+            stacking: options.stacking,
+            heartbeat_timeout: options.heartbeat_timeout,
+            default_capacity: options.zone_capacity,
+        };
+        let core = Arc::new(Core {
+            repository: Repository::new(journal.clone()),
+            admission: Admission::new(options.preparing_max),
+            trackers: Trackers::default(),
+            list: OrderList::new(&journal, &clock),
+            wake: Notify::new(),
+            board: Mutex::new(Board::new(rules)),
+            journal,
+            clock,
+            ids,
+            options,
+        });
+        Self {
+            orders: Orders::new(Arc::clone(&core)),
+            couriers: Couriers::new(Arc::clone(&core)),
+            zones: Zones::new(Arc::clone(&core)),
+            core: Handle(core),
+        }
+    }
+}
+
+/// Somebody else always wrote first.
+const fn contended() -> Error {
+    let retry_after = Duration::from_secs(1);
+    Error::Overloaded { what: "the order is being changed by too many at once", retry_after }
+}

@@ -1,0 +1,153 @@
+use bytes::Bytes;
+use steadfast_fencing::FencingToken;
+
+use super::*;
+use crate::{Append, Engine as _, Expected, Fence, NewEvent, Position, RecordChange, StreamId};
+
+fn write(n: u8) -> Write {
+    let event = NewEvent {
+        kind: "placed".into(),
+        schema: 1,
+        payload: Bytes::from_static(b"{}"),
+    };
+    let stream = StreamId::new("order", &n.to_string()).unwrap();
+    let mut write = Write::at(Timestamp::from_millis(i64::from(n)));
+    write.appends.push(Append {
+        stream,
+        expected: Expected::Any,
+        events: vec![event],
+    });
+    write.records.push(RecordChange {
+        space: "seen".into(),
+        key: n.to_string(),
+        value: Some(Bytes::from(vec![n])),
+    });
+    write
+}
+
+fn crashed(result: Result<impl Sized, StorageError>) -> bool {
+    matches!(result, Err(StorageError::Crashed { .. }))
+}
+
+#[test]
+fn a_crash_keeps_the_batch_whole_or_not_at_all() {
+    for (step, survives) in [
+        (Step::Begin, false),
+        (Step::Staged, false),
+        (Step::Synced, true),
+    ] {
+        let mut engine = Engine::new();
+        engine.commit(&[write(1)]).unwrap();
+        let disk = engine.disk();
+        let before = disk.digest();
+        let mut engine = Engine::recover(disk.clone()).with_faults(Faults::new(move |moment| {
+            if moment.step == step {
+                Decision::Crash
+            } else {
+                Decision::Continue
+            }
+        }));
+        let store = engine.store();
+        assert!(crashed(engine.commit(&[write(2), write(3)])));
+        // Nobody learns anything from a machine that has stopped.
+        assert!(crashed(store.head()));
+        assert!(crashed(store.record("seen", "1")));
+        assert!(crashed(engine.commit(&[])));
+        assert!(crashed(engine.prune(Timestamp::default(), 1)));
+        assert!(crashed(engine.close()));
+
+        let store = Engine::recover(disk.clone()).store();
+        let expected = if survives { Position(3) } else { Position(1) };
+        assert_eq!(store.head().unwrap().position, expected, "{step:?}");
+        assert_eq!(
+            store.record("seen", "3").unwrap().is_some(),
+            survives,
+            "{step:?}"
+        );
+        assert_eq!(disk.digest() != before, survives, "{step:?}");
+    }
+}
+
+#[test]
+fn a_restart_cuts_off_the_process_before() {
+    let mut old = Engine::new();
+    let store = old.store();
+    let mut new = Engine::recover(old.disk());
+    assert!(crashed(old.commit(&[write(1)])));
+    assert!(crashed(store.head()));
+    new.commit(&[write(2)]).unwrap();
+    new.disk().crash(Timestamp::from_millis(9));
+    let error = new.commit(&[write(3)]).unwrap_err();
+    assert!(matches!(error, StorageError::Crashed { at } if at == Timestamp::from_millis(9)));
+}
+
+#[test]
+fn a_reader_never_sees_a_staged_batch() {
+    let disk = Disk::new();
+    let engine = Engine::recover(disk);
+    let store = engine.store();
+    let mut engine = engine.with_faults(Faults::new(move |moment| {
+        let head = store.head().unwrap().position;
+        assert_eq!(head.0, if moment.step == Step::Synced { 2 } else { 0 });
+        Decision::Continue
+    }));
+    engine.commit(&[write(1), write(2)]).unwrap();
+}
+
+#[test]
+fn counting_up_visits_every_step() {
+    let mut runs = 0;
+    loop {
+        let mut engine = Engine::new().with_faults(Faults::at(runs));
+        let done = engine.commit(&[write(1)]).is_ok()
+            && engine.prune(Timestamp::default(), 1).is_ok()
+            && engine.commit(&[write(2)]).is_ok();
+        if done {
+            break;
+        }
+        runs += 1;
+    }
+    assert_eq!(runs, 8, "three steps per commit and two per pruning");
+}
+
+#[test]
+fn a_seed_crashes_at_the_same_steps() {
+    let survived = |seed| {
+        let mut engine = Engine::new().with_faults(Faults::random(seed, 0.05));
+        (0..200)
+            .take_while(|n| engine.commit(&[write(*n)]).is_ok())
+            .count()
+    };
+    assert_eq!(survived(7), survived(7));
+    let outcomes: std::collections::BTreeSet<usize> = (0..20).map(survived).collect();
+    assert!(outcomes.len() > 5, "{outcomes:?}");
+}
+
+#[test]
+fn the_digest_tells_contents_apart_and_nothing_else() {
+    let filled = |writes: &[Write], at_once: bool| {
+        let mut engine = Engine::new();
+        if at_once {
+            engine.commit(writes).unwrap();
+        } else {
+            writes
+                .iter()
+                .for_each(|write| drop(engine.commit(std::slice::from_ref(write))));
+        }
+        engine.disk()
+    };
+    let writes = [write(1), write(2)];
+    let (one, two) = (filled(&writes, true), filled(&writes, false));
+    assert_eq!((one.digest(), one.tally()), (two.digest(), two.tally()));
+    assert_eq!(one.tally().events, 2);
+
+    let mut fenced = writes.clone();
+    fenced[1].fence = Some(Fence {
+        resource: "zone/7".to_owned(),
+        token: FencingToken::FIRST,
+    });
+    assert_ne!(one.digest(), filled(&fenced, true).digest());
+    let mut other = writes.clone();
+    other[0].records[0].value = Some(Bytes::from_static(b"other"));
+    assert_ne!(one.digest(), filled(&other, true).digest());
+}

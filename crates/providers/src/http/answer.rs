@@ -1,0 +1,151 @@
+//! What an answer means: a pure function, so that every row of the contract is a test.
+
+use bytes::Bytes;
+use http::StatusCode;
+use steadfast_dispatch::provider::Failure;
+
+use crate::limits::{CODE_BYTES_MAX, REASON_CHARS_MAX};
+use crate::sandbox::Operation;
+use crate::wire::Problem;
+
+/// The code of a refusal that the service gave no code for.
+pub const PROVIDER_REJECTED: &str = "provider_rejected";
+
+/// An answer that arrived whole.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) retry_after: Option<String>,
+    pub(super) body: Bytes,
+}
+
+impl Reply {
+    /// The body of a success, or what the answer means otherwise. See `docs/providers.md`.
+    pub(super) fn read(self, operation: Operation) -> Result<Bytes, Failure> {
+        let Self { status, retry_after, body } = &self;
+        let seen = match retry_after {
+            Some(after) => format!("{operation}: {status}, Retry-After: {}", brief(after)),
+            None => format!("{operation}: {status}"),
+        };
+        match *status {
+            // It will be done, or not: the answer is still to come.
+            StatusCode::ACCEPTED => Err(Failure::Unknown { reason: seen }),
+            status if status.is_success() => Ok(body.clone()),
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                Err(Failure::Unavailable { reason: seen })
+            }
+            // The first request of this key is still running (IETF Idempotency-Key draft, 2.7).
+            StatusCode::CONFLICT if retry_after.is_some() => Err(Failure::Unknown { reason: seen }),
+            // Something on the way gave up waiting for us, or was afraid of a replay.
+            StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
+                Err(Failure::Unknown { reason: seen })
+            }
+            StatusCode::PAYMENT_REQUIRED
+            | StatusCode::CONFLICT
+            | StatusCode::UNPROCESSABLE_ENTITY => Err(self.refusal(operation)),
+            status if status.is_client_error() => Err(self.rejected(operation)),
+            _ => Err(Failure::Unknown { reason: seen }),
+        }
+    }
+
+    fn refusal(&self, operation: Operation) -> Failure {
+        let Problem { title, code, detail, .. } =
+            serde_json::from_slice(&self.body).unwrap_or_default();
+        let fits = |code: &String| {
+            let plain = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
+            (1..=CODE_BYTES_MAX).contains(&code.len()) && code.bytes().all(plain)
+        };
+        match code.filter(fits) {
+            Some(code) => {
+                let reason = detail.or(title).unwrap_or_else(|| self.status.to_string());
+                Failure::Refused { code, reason: brief(&reason) }
+            }
+            None => self.rejected(operation),
+        }
+    }
+
+    /// The service understands us differently than we mean it. That is for an operator to mend.
+    fn rejected(&self, operation: Operation) -> Failure {
+        let status = self.status;
+        tracing::warn!(
+            %operation, status = status.as_u16(),
+            "the provider rejects our requests; check its URL, its token and its version"
+        );
+        let code = PROVIDER_REJECTED.to_owned();
+        Failure::Refused { code, reason: format!("{operation}: the service answered {status}") }
+    }
+}
+
+/// Somebody else's words, kept short and on one line.
+fn brief(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(status: u16, retry_after: Option<&str>, body: &'static str) -> Result<Bytes, Failure> {
+        let status = StatusCode::from_u16(status).unwrap();
+        let retry_after = retry_after.map(str::to_owned);
+        Reply { status, retry_after, body: body.into() }.read(Operation::Reserve)
+    }
+
+    fn code(result: Result<Bytes, Failure>) -> String {
+        match result {
+            Err(Failure::Refused { code, .. }) => code,
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn success_is_2xx_but_not_202() {
+        for status in [200, 201, 204] {
+            assert_eq!(read(status, None, "{}"), Ok(Bytes::from_static(b"{}")));
+        }
+        assert!(matches!(read(202, None, "{}"), Err(Failure::Unknown { .. })));
+    }
+
+    #[test]
+    fn a_refusal_has_a_code_and_a_reason() {
+        for status in [402, 409, 422] {
+            let body = r#"{"code":"out_of_stock","detail":"no\nbento","more":[1]}"#;
+            let reason = "nobento".to_owned();
+            let refused = Failure::Refused { code: "out_of_stock".to_owned(), reason };
+            assert_eq!(read(status, None, body), Err(refused));
+        }
+    }
+
+    #[test]
+    fn without_a_usable_code_it_is_our_fault() {
+        let long = r#"{"code":"<script>"}"#;
+        for body in ["", "<html>", "[]", r#"{"code":7}"#, r#"{"detail":"x"}"#, r#"{"code":""}"#, long] {
+            assert_eq!(code(read(409, None, body)), PROVIDER_REJECTED, "{body}");
+        }
+        for status in [400, 401, 403, 404, 405, 410, 413, 415, 418, 451] {
+            let body = r#"{"code":"out_of_stock"}"#;
+            assert_eq!(code(read(status, None, body)), PROVIDER_REJECTED, "{status}");
+        }
+    }
+
+    #[test]
+    fn away_is_429_and_503_with_or_without_a_time() {
+        for status in [429, 503] {
+            for after in [None, Some("3")] {
+                let failure = read(status, after, "").unwrap_err();
+                assert!(matches!(&failure, Failure::Unavailable { .. }), "{failure}");
+                assert_eq!(failure.to_string().contains("Retry-After: 3"), after.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn what_says_nothing_leaves_it_unknown() {
+        for status in [100, 204 + 98, 304, 408, 425, 500, 501, 502, 504, 507, 599] {
+            let failure = read(status, None, r#"{"code":"out_of_stock"}"#).unwrap_err();
+            assert!(matches!(failure, Failure::Unknown { .. }), "{status}: {failure}");
+        }
+        let running = read(409, Some("1"), r#"{"code":"in_progress"}"#).unwrap_err();
+        assert!(matches!(running, Failure::Unknown { .. }), "{running}");
+    }
+}

@@ -1,0 +1,278 @@
+//! The user's own stock and payment services, by URL.
+//!
+//! A network adds one thing to a call: the doubt whether it happened. This engine resolves as
+//! much of it as can be known. As long as no byte of a request has left the process, it did not
+//! happen; after that, only an answer that is understood says anything, and everything else is
+//! [`Failure::Unknown`]. It never repeats a call by itself: that is the caller's decision, with
+//! the caller's budget. The contract that a service has to keep is in `docs/providers.md`.
+//!
+//! # Limits
+//! HTTP/1.1. The connector given by [`Provider::connect`] speaks no TLS; hand one that does to
+//! [`Provider::with_connector`]. Redirects are not followed. At most
+//! [`Options::connections`] calls at once; the next one waits for its turn until its deadline.
+
+mod answer;
+mod body;
+mod options;
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::{PathAndQuery, Scheme};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
+use http_body_util::{BodyExt, Limited};
+use hyper::rt::Executor;
+use hyper_util::client::legacy::connect::{Connect, HttpConnector};
+use hyper_util::client::legacy::{Builder, Client};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use steadfast_dispatch::names::OrderId;
+use steadfast_dispatch::order::{Item, Money};
+use steadfast_dispatch::provider::{Answer, Call, Failure, Payment, Stock};
+use steadfast_time::Clock;
+use tokio::sync::Semaphore;
+
+pub use self::answer::PROVIDER_REJECTED;
+use self::answer::Reply;
+use self::body::{Request, Sent};
+use self::options::Checked;
+pub use self::options::{Options, OptionsError};
+use crate::deadline::left;
+use crate::limits::{CONNECTION_IDLE, RESPONSE_BYTES_MAX};
+use crate::sandbox::Operation;
+use crate::wire;
+
+/// The executor's unit of work: a connection that is driven until it closes.
+pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// A service at a URL. Speaks both ports; most services understand one. Clones share the
+/// connections.
+#[derive(Clone, Debug)]
+pub struct Provider<C = HttpConnector> {
+    inner: Arc<Inner<C>>,
+}
+
+#[derive(Debug)]
+struct Inner<C> {
+    client: Client<C, Request>,
+    scheme: Scheme,
+    authority: http::uri::Authority,
+    path: String,
+    authorization: Option<HeaderValue>,
+    turns: Semaphore,
+    clock: Clock,
+}
+
+impl Provider<HttpConnector> {
+    /// A service over TCP. Connects when first called. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// The options make no sense.
+    pub fn connect(options: &Options, clock: Clock) -> Result<Self, OptionsError> {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(options.connect_timeout));
+        connector.set_nodelay(true);
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_timer(TokioTimer::new());
+        Self::build(options, clock, connector, builder, &[Scheme::HTTP])
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Provider<C> {
+    /// A service over any connector (TLS, a socket file, a simulated network), with connections
+    /// driven by any executor. A connector for `https` addresses must do the TLS itself.
+    ///
+    /// # Errors
+    /// The options make no sense.
+    pub fn with_connector(
+        options: &Options,
+        clock: Clock,
+        connector: C,
+        executor: impl Executor<Task> + Clone + Send + Sync + 'static,
+    ) -> Result<Self, OptionsError> {
+        let builder = Client::<C, Request>::builder(executor);
+        Self::build(options, clock, connector, builder, &[Scheme::HTTP, Scheme::HTTPS])
+    }
+
+    fn build(
+        options: &Options,
+        clock: Clock,
+        connector: C,
+        mut builder: Builder,
+        schemes: &[Scheme],
+    ) -> Result<Self, OptionsError> {
+        let Checked { scheme, authority, path, authorization } = options.check(schemes)?;
+        let client = builder
+            .pool_max_idle_per_host(options.connections)
+            .pool_idle_timeout(CONNECTION_IDLE)
+            .build(connector);
+        let turns = Semaphore::new(options.connections);
+        let inner = Inner { client, scheme, authority, path, authorization, turns, clock };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
+    /// Makes a call and says what came of it.
+    async fn call(
+        &self,
+        operation: Operation,
+        call: &Call,
+        path: String,
+        body: impl Serialize,
+    ) -> Result<Bytes, Failure> {
+        let Some(left) = left(&self.clock, call) else {
+            let reason = format!("{operation}: the deadline had passed before it was sent");
+            return Err(Failure::Unavailable { reason });
+        };
+        let sent = Sent::default();
+        let exchange = self.exchange(call, path, body, sent.clone());
+        match self.clock.timeout(left, exchange).await {
+            Ok(Ok(reply)) => {
+                let answer = reply.read(operation)?;
+                if self.clock.monotonic() > call.deadline {
+                    let reason = format!("{operation}: the answer came after {left:?}");
+                    return Err(Failure::Unknown { reason });
+                }
+                Ok(answer)
+            }
+            Ok(Err(problem)) => Err(sent.failure(format!("{operation}: {problem}"))),
+            Err(_) => Err(sent.failure(format!("{operation}: no answer within {left:?}"))),
+        }
+    }
+
+    /// Sends a request and reads the whole answer. Errors are words; [`Sent`] knows their meaning.
+    async fn exchange(
+        &self,
+        call: &Call,
+        path: String,
+        body: impl Serialize,
+        sent: Sent,
+    ) -> Result<Reply, String> {
+        // Kept until the answer is read: until then the connection is taken.
+        let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
+        let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
+        let mut request = http::Request::new(Request::new(body, sent));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = self.uri(path)?;
+        *request.headers_mut() = self.headers(call)?;
+        let response = self.client.request(request).await.map_err(|error| words(&error))?;
+        let status = response.status();
+        let retry_after = response.headers().get(header::RETRY_AFTER);
+        let retry_after =
+            retry_after.map(|after| String::from_utf8_lossy(after.as_bytes()).into_owned());
+        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| format!("{status}, then {}", words(error.as_ref())))?;
+        Ok(Reply { status, retry_after, body: body.to_bytes() })
+    }
+
+    fn uri(&self, path: String) -> Result<Uri, String> {
+        let path = PathAndQuery::from_maybe_shared(format!("{}{path}", self.path));
+        let builder = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
+        builder
+            .path_and_query(path.map_err(|error| error.to_string())?)
+            .build()
+            .map_err(|error| error.to_string())
+    }
+
+    fn headers(&self, call: &Call) -> Result<HeaderMap, String> {
+        let key = HeaderValue::try_from(&call.key)
+            .map_err(|_| "the idempotency key does not fit a header".to_owned())?;
+        let left = call.deadline - self.clock.monotonic();
+        let mut headers = HeaderMap::with_capacity(6);
+        headers.insert(wire::IDEMPOTENCY_KEY, key);
+        headers.insert(wire::TIMEOUT_MS, HeaderValue::from(whole_ms(left)));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+        const AGENT: &str = concat!("steadfast/", env!("CARGO_PKG_VERSION"));
+        headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
+        if let Some(authorization) = &self.authorization {
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        Ok(headers)
+    }
+}
+
+/// In whole milliseconds, but not 0, which to some means "no limit".
+fn whole_ms(left: Duration) -> u64 {
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// An error with its causes, which is where the useful part is.
+fn words(error: &(dyn StdError + 'static)) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+/// Reads the body of a success. One that cannot be understood says nothing.
+fn named<T: DeserializeOwned>(operation: Operation, body: &[u8]) -> Result<T, Failure> {
+    serde_json::from_slice(body).map_err(|error| Failure::Unknown {
+        reason: format!("{operation}: a success that cannot be understood: {error}"),
+    })
+}
+
+/// The body of a request that has nothing to say but its path.
+#[derive(Serialize)]
+struct Nothing {}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Stock for Provider<C> {
+    fn reserve<'a>(
+        &'a self,
+        call: &'a Call,
+        order: OrderId,
+        items: &'a [Item],
+    ) -> Answer<'a, String> {
+        Box::pin(async move {
+            let body = wire::Reserve { order, items: items.into() };
+            let path = "/reservations".to_owned();
+            let body = self.inner.call(Operation::Reserve, call, path, body).await?;
+            named(Operation::Reserve, &body).map(|wire::Reserved { reservation }| reservation)
+        })
+    }
+
+    fn release<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let path = format!("/reservations/{order}/release");
+            self.inner.call(Operation::Release, call, path, Nothing {}).await.map(drop)
+        })
+    }
+}
+
+impl<C: Connect + Clone + Send + Sync + 'static> Payment for Provider<C> {
+    fn authorize<'a>(
+        &'a self,
+        call: &'a Call,
+        order: OrderId,
+        amount: &'a Money,
+    ) -> Answer<'a, String> {
+        Box::pin(async move {
+            let body = wire::Authorize { order, amount: std::borrow::Cow::Borrowed(amount) };
+            let path = "/authorizations".to_owned();
+            let body = self.inner.call(Operation::Authorize, call, path, body).await?;
+            named(Operation::Authorize, &body).map(|wire::Authorized { authorization }| authorization)
+        })
+    }
+
+    fn capture<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, String> {
+        Box::pin(async move {
+            let path = format!("/authorizations/{order}/capture");
+            let body = self.inner.call(Operation::Capture, call, path, Nothing {}).await?;
+            named(Operation::Capture, &body).map(|wire::Captured { capture }| capture)
+        })
+    }
+
+    fn void<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, ()> {
+        Box::pin(async move {
+            let path = format!("/authorizations/{order}/void");
+            self.inner.call(Operation::Void, call, path, Nothing {}).await.map(drop)
+        })
+    }
+}

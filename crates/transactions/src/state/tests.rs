@@ -1,0 +1,663 @@
+//! One test per transition, and one that tries them all in random order.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use steadfast_journal::{Hash, Position, Recorded, Version};
+use steadfast_time::Uuid;
+
+use super::*;
+use crate::event::{self, Event};
+use crate::{Finding, Input, Operator, Outcome, Retry, Signal};
+
+const ID: Id = Id(Uuid::from_u128(0x0199_c1a2_0000_7000_8000_0000_0000_0001));
+const SECOND: Duration = Duration::from_secs(1);
+
+fn order() -> Arc<Definition> {
+    let retry = Retry { base: SECOND, cap: SECOND * 8, attempts: 3 };
+    let steps = vec![
+        Step::call("reserve").compensated().retry(retry),
+        Step::call("authorize").compensated().retry(retry),
+        Step::wait("find").timeout(SECOND * 60).compensated().retry(retry),
+        Step::wait("pick-up").timeout(SECOND * 600).pivot(),
+        Step::call("capture").retry(retry),
+    ];
+    Arc::new(Definition::new("order", steps).unwrap())
+}
+
+/// A saga under test, with all that has happened to it.
+#[derive(Clone)]
+struct Saga {
+    state: State,
+    now: Timestamp,
+    records: Vec<Vec<Event>>,
+}
+
+impl Saga {
+    fn new() -> Self {
+        let now = Timestamp::from_millis(1_000_000);
+        let (state, events) = State::start(&order(), ID, now, Json::parse("{\"n\":1}").unwrap());
+        Self { state, now, records: vec![events] }
+    }
+
+    /// One that has got past the first `count` steps.
+    fn past(count: usize) -> Self {
+        let mut saga = Self::new();
+        for step in ["reserve", "authorize", "find", "pick-up"].into_iter().take(count) {
+            if matches!(saga.state.step().unwrap().kind(), Kind::Call { .. }) {
+                saga.answer(Outcome::done());
+            } else {
+                saga.signal(step);
+            }
+        }
+        saga
+    }
+
+    fn record(&mut self, events: Vec<Event>) -> Vec<&'static str> {
+        let kinds = events.iter().map(Event::kind).collect();
+        if !events.is_empty() {
+            self.records.push(events);
+            assert_eq!(self.replayed(), self.state, "history and state disagree");
+        }
+        kinds
+    }
+
+    fn take(&mut self, input: Input) -> Vec<&'static str> {
+        let events = self.state.take(self.now, &input);
+        self.record(events)
+    }
+
+    fn signal(&mut self, step: &'static str) -> Vec<&'static str> {
+        self.take(Input::Signal { step: step.into(), signal: Signal::Done(Json::null()) })
+    }
+
+    fn refuse(&mut self, step: &'static str) -> Vec<&'static str> {
+        let signal = Signal::Refused { code: "no".into(), reason: "nobody".into() };
+        self.take(Input::Signal { step: step.into(), signal })
+    }
+
+    fn cancel(&mut self) -> Vec<&'static str> {
+        self.take(Input::Cancel { reason: "changed my mind".into() })
+    }
+
+    fn due_in(&mut self, length: Duration) -> Vec<&'static str> {
+        self.now = self.now + length;
+        self.take(Input::Due)
+    }
+
+    fn resolve(&mut self, step: &'static str, finding: Finding) -> Vec<&'static str> {
+        let (by, reason) = ("kim".into(), "called them".into());
+        self.take(Input::Operator(Operator::Resolve { step: step.into(), by, reason, finding }))
+    }
+
+    fn skip(&mut self, step: &'static str) -> Vec<&'static str> {
+        let (by, reason) = ("kim".into(), "written off".into());
+        self.take(Input::Operator(Operator::Skip { step: step.into(), by, reason }))
+    }
+
+    /// Waits until something is to be done, and says what came of it.
+    fn answer(&mut self, outcome: Outcome) -> Vec<&'static str> {
+        if let Next::Wait(Some(until)) = self.state.next(self.now) {
+            self.now = self.now.max(until);
+        }
+        let Next::Do(task) = self.state.next(self.now) else {
+            panic!("nothing to do: {:?}", self.state)
+        };
+        self.answer_to(task, outcome)
+    }
+
+    fn answer_to(&mut self, task: Task, outcome: Outcome) -> Vec<&'static str> {
+        let events = self.state.answer(self.now, task, &outcome);
+        self.record(events)
+    }
+
+    fn replayed(&self) -> State {
+        let records: Vec<_> = (1_u64..)
+            .zip(&self.records)
+            .map(|(n, events)| {
+                let steadfast_journal::NewEvent { kind, schema, payload } =
+                    event::encode(events).unwrap();
+                let (stream, at, hash) = (ID.stream(), self.now, Hash::GENESIS);
+                let (position, version) = (Position(n), Version(n));
+                steadfast_journal::Event::new(Recorded {
+                    position, stream, version, kind, schema, at, payload, hash,
+                })
+            })
+            .collect();
+        State::replay(&order(), ID, &records).unwrap().unwrap()
+    }
+
+    fn status(&self) -> Status {
+        self.state.status()
+    }
+
+    fn task(&self) -> Option<Task> {
+        match self.state.next(self.now) {
+            Next::Do(task) => Some(task),
+            _ => None,
+        }
+    }
+}
+
+fn unknown() -> Outcome {
+    Outcome::unknown("no answer")
+}
+
+fn away() -> Outcome {
+    Outcome::unavailable("connection refused")
+}
+
+fn no() -> Outcome {
+    Outcome::refused("declined", "insufficient funds")
+}
+
+#[test]
+fn all_goes_well() {
+    let mut saga = Saga::new();
+    assert_eq!((saga.status(), saga.task()), (Status::Running, Some(Task::Call(0))));
+    assert_eq!(saga.answer(Outcome::Done(Json::parse("7").unwrap())), ["succeeded"]);
+    assert_eq!(saga.state.output("reserve").unwrap().as_str(), "7");
+    assert_eq!(saga.answer(Outcome::done()), ["succeeded", "waiting"]);
+    assert_eq!(saga.status(), Status::Waiting);
+    let until = saga.now + SECOND * 60;
+    assert_eq!(saga.state.next(saga.now), Next::Wait(Some(until)));
+    assert_eq!(saga.state.wakes_at(), Some(until));
+    assert_eq!(saga.signal("find"), ["succeeded", "waiting"]);
+    assert!(!saga.state.is_past_pivot());
+    assert_eq!(saga.signal("pick-up"), ["succeeded"]);
+    assert!(saga.state.is_past_pivot());
+    assert_eq!(saga.answer(Outcome::done()), ["succeeded", "completed"]);
+    assert_eq!((saga.status(), saga.state.next(saga.now)), (Status::Completed, Next::Done));
+    assert_eq!(saga.state.wakes_at(), None);
+}
+
+#[test]
+fn a_refusal_undoes_what_was_done_in_reverse() {
+    let mut saga = Saga::past(2);
+    assert_eq!(saga.refuse("find"), ["refused"]);
+    assert_eq!(saga.state.fault().unwrap().code, "no");
+    assert_eq!((saga.status(), saga.task()), (Status::Compensating, Some(Task::Compensate(1))));
+    assert_eq!(saga.answer(Outcome::done()), ["undone"]);
+    assert_eq!(saga.task(), Some(Task::Compensate(0)));
+    assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
+    assert_eq!(saga.state.next(saga.now), Next::Done);
+}
+
+#[test]
+fn a_refusal_at_the_first_step_leaves_nothing_to_undo() {
+    assert_eq!(Saga::new().answer(no()), ["refused", "compensated"]);
+}
+
+#[test]
+fn not_knowing_is_not_a_refusal() {
+    let mut saga = Saga::past(1);
+    for _ in 0..20 {
+        assert_eq!(saga.answer(unknown()), ["unknown"]);
+        assert_eq!(saga.status(), Status::Unknown);
+        assert_eq!(saga.task(), None, "not before the next attempt is due");
+    }
+    // Surely without effect this time; but what of the times before?
+    assert_eq!(saga.answer(away()), ["unknown"]);
+    assert_eq!(saga.answer(Outcome::done()), ["succeeded", "waiting"]);
+}
+
+#[test]
+fn a_cancel_waits_until_it_is_known_what_there_is_to_undo() {
+    for (outcome, undone) in [(Outcome::done(), vec![1, 0]), (no(), vec![0])] {
+        let mut saga = Saga::past(1);
+        saga.answer(unknown());
+        assert_eq!(saga.cancel(), ["cancel_requested"]);
+        assert!(saga.state.is_finding_out());
+        assert_eq!(saga.task(), Some(Task::Call(1)), "asked at once, under the same key");
+        assert_eq!(saga.answer(away()), ["unknown"]);
+        assert_eq!(saga.cancel(), Vec::<&str>::new());
+        saga.answer(outcome);
+        for step in undone {
+            assert_eq!(saga.task(), Some(Task::Compensate(step)));
+            saga.answer(Outcome::done());
+        }
+        assert_eq!(saga.status(), Status::Compensated);
+        assert_eq!(saga.state.fault().unwrap().code, "cancelled");
+    }
+}
+
+#[test]
+fn a_call_that_is_next_may_have_been_made_by_a_process_that_stopped() {
+    let mut saga = Saga::past(1);
+    saga.cancel();
+    assert_eq!((saga.status(), saga.task()), (Status::Unknown, Some(Task::Call(1))));
+}
+
+#[test]
+fn a_cancelled_wait_is_undone_too_for_its_signal_may_be_on_its_way() {
+    let mut saga = Saga::past(2);
+    assert_eq!(saga.cancel(), ["cancel_requested"]);
+    assert_eq!(saga.state.progress("find"), Some(Progress::MayBeDone));
+    assert_eq!(saga.task(), Some(Task::Compensate(2)));
+    assert_eq!(saga.signal("find"), Vec::<&str>::new());
+    assert_eq!(saga.state.wakes_at(), None);
+}
+
+#[test]
+fn a_wait_ends_in_time_and_not_before() {
+    let mut saga = Saga::past(2);
+    assert_eq!(saga.due_in(SECOND * 59), Vec::<&str>::new());
+    assert_eq!(saga.due_in(SECOND), ["timed_out"]);
+    assert_eq!(saga.state.fault().unwrap().step, Some("find"));
+    assert_eq!(saga.task(), Some(Task::Compensate(2)));
+}
+
+#[test]
+fn who_is_away_is_asked_again_and_given_up_after_a_while() {
+    let mut saga = Saga::past(1);
+    assert_eq!(saga.answer(away()), ["deferred"]);
+    assert_eq!(saga.status(), Status::Retrying);
+    assert_eq!(saga.answer(away()), ["deferred"]);
+    assert_eq!(saga.answer(away()), ["gave_up"]);
+    assert_eq!(saga.task(), Some(Task::Compensate(0)));
+    // Somebody else's attempt got through after all.
+    assert_eq!(saga.answer_to(Task::Call(1), Outcome::done()), ["succeeded"]);
+    assert_eq!(saga.task(), Some(Task::Compensate(1)));
+    saga.answer(Outcome::done());
+    assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
+}
+
+#[test]
+fn what_turns_out_to_be_done_after_the_end_is_undone_as_well() {
+    let mut saga = Saga::new();
+    for _ in 0..3 {
+        saga.answer(away());
+    }
+    assert_eq!(saga.status(), Status::Compensated);
+    assert_eq!(saga.answer_to(Task::Call(0), Outcome::done()), ["succeeded"]);
+    assert_eq!((saga.status(), saga.task()), (Status::Compensating, Some(Task::Compensate(0))));
+    assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
+    assert_eq!(saga.answer_to(Task::Call(0), Outcome::done()), Vec::<&str>::new());
+}
+
+#[test]
+fn a_compensation_never_gives_up() {
+    let mut saga = Saga::past(1);
+    saga.answer(no());
+    for (attempt, outcome) in (1..20).zip([no(), unknown(), away()].into_iter().cycle()) {
+        assert_eq!(saga.answer(outcome), ["undo_failed"]);
+        let status = if attempt < 3 { Status::Compensating } else { Status::Stuck };
+        assert_eq!((saga.status(), saga.state.attempts()), (status, attempt));
+    }
+    assert_eq!(saga.state.wakes_at().unwrap().since(saga.now).as_secs() / 4, 1, "slowest pace");
+    assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
+}
+
+#[test]
+fn past_the_pivot_there_is_no_way_back() {
+    let mut saga = Saga::past(4);
+    assert_eq!(saga.cancel(), Vec::<&str>::new());
+    for outcome in [no(), away(), no()] {
+        assert_eq!(saga.answer(outcome), ["deferred"]);
+    }
+    assert_eq!(saga.status(), Status::Stuck);
+    assert_eq!(saga.answer(unknown()), ["unknown"]);
+    assert_eq!(saga.answer(no()), ["deferred"]);
+    assert_eq!(saga.answer(Outcome::done()), ["succeeded", "completed"]);
+}
+
+#[test]
+fn the_pivot_may_turn_out_to_be_done_while_it_is_being_cancelled() {
+    let steps = vec![Step::call("a").compensated(), Step::call("b").pivot(), Step::call("c")];
+    let definition = Arc::new(Definition::new("order", steps).unwrap());
+    let now = Timestamp::EPOCH;
+    let (mut state, _) = State::start(&definition, ID, now, Json::null());
+    state.answer(now, Task::Call(0), &Outcome::done());
+    state.take(now, &Input::Cancel { reason: String::new() });
+    assert!(state.is_finding_out());
+    state.answer(now, Task::Call(1), &Outcome::done());
+    assert_eq!((state.fault(), state.next(now)), (None, Next::Do(Task::Call(2))));
+}
+
+#[test]
+fn a_wait_past_the_pivot_that_goes_wrong_needs_somebody() {
+    let steps = vec![Step::call("a").pivot(), Step::wait("b").timeout(SECOND), Step::call("c")];
+    let definition = Arc::new(Definition::new("order", steps).unwrap());
+    let mut now = Timestamp::EPOCH;
+    let (mut state, _) = State::start(&definition, ID, now, Json::null());
+    state.answer(now, Task::Call(0), &Outcome::done());
+    now = now + SECOND;
+    let events = state.take(now, &Input::Due);
+    assert_eq!(events[0].kind(), "stalled");
+    assert_eq!((state.status(), state.next(now)), (Status::Stuck, Next::Wait(None)));
+    let signal = Signal::Done(Json::null());
+    state.take(now, &Input::Signal { step: "b".into(), signal });
+    assert_eq!((state.status(), state.next(now)), (Status::Running, Next::Do(Task::Call(2))));
+}
+
+#[test]
+fn a_signal_may_come_before_its_step() {
+    let mut saga = Saga::past(1);
+    assert_eq!(saga.signal("find"), ["succeeded"]);
+    assert_eq!(saga.task(), Some(Task::Call(1)));
+    assert_eq!(saga.signal("find"), Vec::<&str>::new());
+    let mut refused = saga.clone();
+    assert_eq!(saga.answer(Outcome::done()), ["succeeded", "waiting"]);
+    assert_eq!(saga.state.step().unwrap().name(), "pick-up");
+    // What was done early is undone like the rest, the last one first.
+    refused.answer(no());
+    assert_eq!(refused.task(), Some(Task::Compensate(2)));
+}
+
+#[test]
+fn a_refusal_may_come_before_its_step_too() {
+    let mut saga = Saga::past(1);
+    assert_eq!(saga.refuse("find"), ["refused"]);
+    assert_eq!(saga.task(), Some(Task::Call(1)), "it may have been authorized");
+    assert_eq!(saga.answer(Outcome::done()), ["succeeded"]);
+    assert_eq!(saga.task(), Some(Task::Compensate(1)));
+}
+
+#[test]
+fn an_operator_can_retry_skip_and_resolve() {
+    let nothing = Vec::<&str>::new();
+    let retry = Input::Operator(Operator::Retry { by: "kim".into() });
+    // Nothing to be done about a saga that gets on by itself.
+    let mut saga = Saga::past(1);
+    assert_eq!(saga.take(retry.clone()), nothing);
+    assert_eq!(saga.skip("authorize"), nothing);
+    assert_eq!(saga.resolve("authorize", Finding::NotDone), nothing);
+    // An unknown outcome.
+    saga.answer(unknown());
+    assert_eq!(saga.task(), None);
+    assert_eq!(saga.take(retry.clone()), ["retry_requested"]);
+    assert_eq!(saga.task(), Some(Task::Call(1)));
+    assert_eq!(saga.skip("authorize"), nothing, "it would never be undone");
+    assert_eq!(saga.resolve("reserve", Finding::NotDone), nothing, "not at that step");
+    let mut done = saga.clone();
+    assert_eq!(done.resolve("authorize", Finding::Done(Json::null())), ["resolved", "succeeded", "waiting"]);
+    assert_eq!(saga.resolve("authorize", Finding::NotDone), ["resolved", "refused"]);
+    // A compensation.
+    saga.answer(unknown());
+    let mut skipped = saga.clone();
+    assert_eq!(saga.resolve("reserve", Finding::Done(Json::null())), nothing, "no answer");
+    assert_eq!(saga.resolve("reserve", Finding::NotDone), ["resolved", "undone", "compensated"]);
+    assert_eq!(skipped.skip("reserve"), ["skipped", "compensated"]);
+    // A step past the pivot.
+    let mut saga = Saga::past(4);
+    saga.answer(no());
+    assert_eq!(saga.resolve("capture", Finding::NotDone), nothing);
+    assert_eq!(saga.skip("capture"), ["skipped", "completed"]);
+}
+
+#[test]
+fn answers_that_nobody_waits_for_change_nothing() {
+    let nothing = Vec::<&str>::new();
+    for count in 0..=4 {
+        let mut saga = Saga::past(count);
+        for step in 0..5 {
+            for outcome in [Outcome::done(), no(), unknown(), away()] {
+                assert_eq!(saga.answer_to(Task::Compensate(step), outcome.clone()), nothing);
+                if saga.task() != Some(Task::Call(step)) {
+                    assert_eq!(saga.answer_to(Task::Call(step), outcome), nothing);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_history_of_something_else_is_refused() {
+    let saga = Saga::past(2);
+    let other = Definition::new("order", vec![Step::call("reserve")]).unwrap();
+    let record = event::encode(&saga.records[2]).unwrap();
+    let recorded = Recorded {
+        position: Position(3), stream: ID.stream(), version: Version(3), kind: record.kind,
+        schema: record.schema, at: saga.now, payload: record.payload, hash: Hash::GENESIS,
+    };
+    let read = |definition: Definition, recorded: &Recorded| {
+        let event = steadfast_journal::Event::new(recorded.clone());
+        State::replay(&Arc::new(definition), ID, [&event]).unwrap_err().to_string()
+    };
+    assert!(read(other, &recorded).contains("does not have"));
+    assert!(read((*order()).clone(), &recorded).contains("before the saga's start"));
+    let newer = Recorded { schema: 9, ..recorded.clone() };
+    assert!(read((*order()).clone(), &newer).contains("schema 9"));
+    let started = event::encode(&saga.records[0]).unwrap();
+    let started = Recorded { payload: started.payload, ..recorded };
+    let trip = Definition::new("trip", vec![Step::call("reserve")]).unwrap();
+    assert!(read(trip, &started).contains("not a \"trip\""));
+}
+
+/// What the world can do to a saga.
+#[derive(Clone, Debug)]
+enum Act {
+    Answer(Answer),
+    /// An answer to something that was asked before, or by somebody else.
+    Stray(usize, bool, Answer),
+    Signal(usize, bool),
+    Cancel,
+    Due(u16),
+    Retry,
+    Resolve(usize),
+    Skip(usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Answer {
+    Yes,
+    No,
+    Lost { done: bool },
+    Away,
+}
+
+fn act() -> impl Strategy<Value = Act> {
+    let answer = || {
+        prop_oneof![
+            4 => Just(Answer::Yes),
+            1 => Just(Answer::No),
+            2 => any::<bool>().prop_map(|done| Answer::Lost { done }),
+            2 => Just(Answer::Away),
+        ]
+    };
+    prop_oneof![
+        12 => answer().prop_map(Act::Answer),
+        3 => (0..5_usize, any::<bool>(), answer()).prop_map(|(s, u, a)| Act::Stray(s, u, a)),
+        4 => (2..4_usize, prop::bool::weighted(0.8)).prop_map(|(s, yes)| Act::Signal(s, yes)),
+        1 => Just(Act::Cancel),
+        2 => (0..700_u16).prop_map(Act::Due),
+        1 => Just(Act::Retry),
+        1 => (0..5_usize).prop_map(Act::Resolve),
+        1 => (0..5_usize).prop_map(Act::Skip),
+    ]
+}
+
+/// The participants as they really are, whatever the saga believes.
+#[derive(Default)]
+struct World {
+    /// Per step: whether it stands done. A key that was refused stays refused.
+    done: [bool; 5],
+    refused: [bool; 5],
+    /// How often a step's compensation had its effect.
+    undone: [u32; 5],
+    /// The order in which steps were first done and undone.
+    ledger: Vec<(usize, bool)>,
+    /// Calls are under one key: they have been answered by an operator's word.
+    overruled: [bool; 5],
+}
+
+impl World {
+    /// Lets a request have its effect, once, as an idempotent participant does.
+    fn ask(&mut self, task: Task, answer: Answer) -> Outcome {
+        let step = task.step();
+        let wants = matches!(answer, Answer::Yes | Answer::Lost { done: true });
+        match task {
+            Task::Call(_) => {
+                if wants && !self.refused[step] && !self.done[step] && self.undone[step] == 0 {
+                    self.done[step] = true;
+                    self.ledger.push((step, true));
+                }
+                match answer {
+                    Answer::Yes | Answer::No if self.done[step] || self.undone[step] > 0 => {
+                        Outcome::done()
+                    }
+                    Answer::Yes | Answer::No => {
+                        // Past the pivot a no is not for good.
+                        self.refused[step] = step < 4;
+                        no()
+                    }
+                    Answer::Lost { .. } => unknown(),
+                    Answer::Away => away(),
+                }
+            }
+            Task::Compensate(_) => {
+                if wants && self.undone[step] == 0 {
+                    self.undone[step] += 1;
+                    self.done[step] = false;
+                    self.ledger.push((step, false));
+                }
+                match answer {
+                    Answer::Yes | Answer::No if self.undone[step] > 0 => Outcome::done(),
+                    Answer::Yes | Answer::No => no(),
+                    Answer::Lost { .. } => unknown(),
+                    Answer::Away => away(),
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// Whatever happens in whatever order: the saga never undoes what cannot have been done,
+    /// undoes all that was done, in reverse, and nothing after the pivot; and once everybody
+    /// answers it ends, with the world as its verdict says.
+    #[test]
+    fn the_world_agrees_with_the_verdict(acts in prop::collection::vec(act(), 0..40)) {
+        const NAMES: [&str; 5] = ["reserve", "authorize", "find", "pick-up", "capture"];
+        let mut saga = Saga::new();
+        let mut world = World::default();
+        let mut heal = 0;
+        let mut acts = acts.into_iter();
+        while !saga.status().is_final() || acts.len() > 0 {
+            let act = acts.next().unwrap_or_else(|| {
+                // The faults are over: everybody answers, and every signal comes.
+                heal += 1;
+                if saga.status() == Status::Waiting || saga.state.next(saga.now) == Next::Wait(None) {
+                    Act::Signal(saga.state.definition().index(saga.state.step().unwrap().name()).unwrap(), true)
+                } else {
+                    Act::Answer(Answer::Yes)
+                }
+            });
+            prop_assert!(heal < 50, "it does not end: {:?}", saga.state);
+            let was_past_pivot = saga.state.is_past_pivot();
+            let before = saga.status();
+            let kinds = match act {
+                Act::Answer(answer) => {
+                    if let Next::Wait(Some(until)) = saga.state.next(saga.now) {
+                        saga.now = saga.now.max(until);
+                    }
+                    let Some(task) = saga.task() else { continue };
+                    if let Task::Compensate(step) = task {
+                        prop_assert!(!was_past_pivot, "undone after the pivot");
+                        let done_before = world.done[step];
+                        let may = done_before
+                            || world.undone[step] > 0
+                            || world.overruled[step]
+                            || saga.state.progress(NAMES[step]) == Some(Progress::MayBeDone);
+                        prop_assert!(may, "{} was never done", NAMES[step]);
+                    }
+                    let outcome = world.ask(task, answer);
+                    saga.answer_to(task, outcome)
+                }
+                Act::Stray(step, undo, answer) => {
+                    // Only what has been asked can be answered.
+                    let asked = world.ledger.contains(&(step, !undo)) || world.refused[step] && !undo;
+                    let task = if undo { Task::Compensate(step) } else { Task::Call(step) };
+                    let is_wait = !saga.state.definition().steps()[step].is_call();
+                    if !asked || is_wait && !undo { continue }
+                    let outcome = world.ask(task, answer);
+                    saga.answer_to(task, outcome)
+                }
+                // Nobody picks up what nobody was found for.
+                Act::Signal(3, _) if saga.state.step().is_none_or(|step| step.name() != "pick-up") => continue,
+                Act::Signal(step, yes) => {
+                    if yes && !world.refused[step] && world.undone[step] == 0 {
+                        if !world.done[step] {
+                            // The domain lets nothing happen to an order that is being undone.
+                            if saga.state.fault().is_some() { continue }
+                            world.done[step] = true;
+                            world.ledger.push((step, true));
+                        }
+                        saga.signal(NAMES[step])
+                    } else if !world.done[step] && world.undone[step] == 0 && !was_past_pivot {
+                        world.refused[step] = true;
+                        saga.refuse(NAMES[step])
+                    } else {
+                        continue
+                    }
+                }
+                Act::Cancel => saga.cancel(),
+                Act::Due(seconds) => saga.due_in(SECOND * u32::from(seconds)),
+                Act::Retry => saga.take(Input::Operator(Operator::Retry { by: "kim".into() })),
+                Act::Resolve(step) => {
+                    // An operator who tells the truth.
+                    let finding =
+                        if world.done[step] { Finding::Done(Json::null()) } else { Finding::NotDone };
+                    let kinds = saga.resolve(NAMES[step], finding.clone());
+                    if !kinds.is_empty() && finding == Finding::NotDone {
+                        // And sees to it that it stays true.
+                        world.refused[step] = true;
+                    }
+                    kinds
+                }
+                Act::Skip(step) => {
+                    let kinds = saga.skip(NAMES[step]);
+                    if !kinds.is_empty() {
+                        world.overruled[step] = true;
+                    }
+                    kinds
+                }
+            };
+            let after = saga.status();
+            if before == Status::Unknown && matches!(after, Status::Compensating | Status::Compensated) {
+                // Somebody has said so; it was not assumed.
+                let said = kinds.iter().any(|kind| matches!(*kind, "succeeded" | "refused"));
+                prop_assert!(said, "{kinds:?}");
+            }
+            prop_assert!(!was_past_pivot || saga.state.is_past_pivot());
+            prop_assert!(kinds.iter().filter(|kind| **kind == "waiting").count() <= 1);
+        }
+        match saga.status() {
+            Status::Completed => {
+                for step in 0..5 {
+                    prop_assert!(world.done[step] || world.overruled[step], "{} is missing", NAMES[step]);
+                }
+            }
+            Status::Compensated => {
+                for step in 0..3 {
+                    prop_assert!(!world.done[step] || world.overruled[step], "{} is left over", NAMES[step]);
+                    prop_assert!(world.undone[step] <= 1);
+                }
+                prop_assert!(!world.done[4], "captured");
+            }
+            other => prop_assert!(false, "{other}"),
+        }
+        // In reverse: what was done later is undone earlier, except what turned out late.
+        let late = saga.records.iter().flatten().any(|event| event.kind() == "gave_up");
+        if !late {
+            let place = |step, done| world.ledger.iter().position(|entry| *entry == (step, done));
+            for (a, b) in [(0, 1), (0, 2), (1, 2)] {
+                if let (Some(da), Some(db), Some(ua), Some(ub)) =
+                    (place(a, true), place(b, true), place(a, false), place(b, false))
+                {
+                    let order = saga.records.iter().flatten()
+                        .filter_map(|event| match event {
+                            Event::Succeeded { step, .. } => Some(step.as_ref()),
+                            _ => None,
+                        })
+                        .collect::<Vec<_>>();
+                    let (na, nb) = (order.iter().position(|s| *s == NAMES[a]), order.iter().position(|s| *s == NAMES[b]));
+                    let first_is_a = match (na, nb) { (Some(x), Some(y)) => x < y, _ => da < db };
+                    prop_assert_eq!(first_is_a, ub < ua, "{:?}", world.ledger);
+                }
+            }
+        }
+    }
+}
