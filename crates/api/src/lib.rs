@@ -1,1 +1,22 @@
 //! The HTTP face of Steadfast: routes, problem details, OpenAPI, event streams.
+#![forbid(unsafe_code)]
+
+pub mod admin;
+mod extract;
+mod lifecycle;
+pub mod limits;
+mod meter;
+pub mod openapi;
+mod problem;
+mod respond;
+mod routes;
+pub mod server;
+mod state;
+
+pub use admin::{Admin, admin_router};
+pub use lifecycle::{Lifecycle, Phase, Readiness};
+pub use meter::{REQUEST_SECONDS, REQUESTS_TOTAL};
+pub use problem::{Code, Problem};
+pub use routes::router;
+pub use server::Server;
+pub use state::{Api, Options};

@@ -9,15 +9,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use steadfast_journal::{Append, Expected, Guard, Message, RecordChange, Write};
-use steadfast_time::Ids;
+use steadfast_time::{Ids, Timestamp};
 
 use crate::Error;
+use crate::geo::Location;
 use crate::names::{CourierId, OrderId, ZoneId};
 use crate::order::{self, Command, Order, OrderEvent};
 
 /// The set of records that name a zone's open orders: key `<zone>/<order>`, no value.
 pub(crate) const OPEN_ORDERS: &str = "zone-orders";
+
+/// The set of records that say where each courier delivered last.
+pub(crate) const COURIER_PLACES: &str = "courier-places";
+
+/// A value of [`COURIER_PLACES`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct CourierPlace {
+    pub(crate) location: Location,
+    pub(crate) at: Timestamp,
+}
 
 /// How many orders a zone and a courier may have in dispatch.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +117,9 @@ impl<'a> Draft<'a> {
             OrderEvent::Delivered(_) | OrderEvent::UndoStarted(_) => {
                 if let Some(courier) = order.courier() {
                     self.count(&order.zone, courier, -1, Capacity::NONE);
+                    if matches!(event, OrderEvent::Delivered(_)) {
+                        self.set_place(courier, order);
+                    }
                 }
                 if order.search_until.is_some() {
                     self.set_open(order, false);
@@ -119,6 +134,18 @@ impl<'a> Draft<'a> {
             space: Cow::Borrowed(OPEN_ORDERS),
             key: format!("{}/{}", order.zone, order.id),
             value: open.then(Bytes::new),
+        });
+    }
+
+    /// Where the courier is from now on, for whoever dispatches after a restart.
+    fn set_place(&mut self, courier: &CourierId, order: &Order) {
+        let place = CourierPlace { location: order.request.dropoff, at: self.write.at };
+        // Plain numbers always have a JSON form.
+        let value = serde_json::to_vec(&place).map(Bytes::from).ok();
+        self.write.records.push(RecordChange {
+            space: Cow::Borrowed(COURIER_PLACES),
+            key: courier.to_string(),
+            value,
         });
     }
 

@@ -11,9 +11,10 @@
 //! simulated crashes.
 #![forbid(unsafe_code)]
 
+mod assembly;
 mod board;
 pub mod courier;
-pub mod dispatcher;
+mod dispatcher;
 mod draft;
 mod error;
 pub mod geo;
@@ -27,5 +28,6 @@ pub mod saga;
 pub mod service;
 pub mod zone;
 
+pub use assembly::{Assembly, Error as AssemblyError, Parts, Task, TaskError};
 pub use dispatcher::{Dispatcher, Ticker};
 pub use error::Error;

@@ -19,7 +19,11 @@
 //!
 //! [`Journal`] is the handle: [`Journal::commit`] to write, [`Store`] to read, [`Feed`] to
 //! follow. The engines are [`memory`] (which can crash at any step, for simulation) and
-//! `sqlite`; [`conformance`] is the suite that every engine passes.
+//! `sqlite`; `conformance`, behind the feature of that name, is the suite that every engine
+//! passes.
+//!
+//! On top: [`projection`] for read models, [`snapshot`] for long streams, [`upcast`] for events
+//! of old schemas, [`verify`] for the chain of hashes.
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "conformance")]
@@ -32,6 +36,7 @@ mod hash;
 mod journal;
 pub mod limits;
 pub mod memory;
+pub mod projection;
 mod queue;
 pub mod snapshot;
 #[cfg(feature = "sqlite")]
@@ -56,3 +61,8 @@ pub use write::{
     RecordChange, StoredResponse, Timer, TimerChange, Write,
 };
 pub use writer::{Writer, WriterThread};
+
+/// The examples of the README are run as tests.
+#[cfg(all(doctest, feature = "sqlite"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -45,3 +45,29 @@ pub const VERIFY_PAGE_EVENTS: usize = 1_000;
 
 /// Events after a snapshot that are read at a time.
 pub const SNAPSHOT_PAGE_EVENTS: usize = 1_000;
+
+/// Events that a projection applies in one commit, unless its options say otherwise.
+pub const PROJECTION_BATCH_EVENTS: usize = 500;
+
+/// Records that one event may change in a view.
+pub const EVENT_CHANGES_MAX: usize = 2_000;
+
+/// Changed records after which a projection commits before the next event. With those of one more
+/// event and the checkpoint they fit into [`WRITE_PARTS_MAX`].
+pub const PROJECTION_BATCH_CHANGES: usize = 4_000;
+
+/// Bytes of changed records after which a projection commits before the next event; also the most
+/// that one event may change.
+pub const PROJECTION_BATCH_BYTES: usize = 8 << 20;
+
+/// Records of an old view that are removed in one commit.
+pub const PROJECTION_CLEAR_RECORDS: usize = 1_000;
+
+/// Requests to rebuild a view that may wait for its runner; more wait to be let in.
+pub const PROJECTION_REBUILDS_WAITING: usize = 8;
+
+/// The first pause of a projection when the journal is overloaded; each next one is twice as long.
+pub const PROJECTION_RETRY_MIN: Duration = Duration::from_millis(10);
+
+/// The longest such pause.
+pub const PROJECTION_RETRY_MAX: Duration = Duration::from_secs(1);

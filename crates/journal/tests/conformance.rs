@@ -1,4 +1,9 @@
 //! Every engine passes the suite, and the suite notices when one does not.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use steadfast_journal::conformance::{self, Subject};
 use steadfast_journal::memory;
@@ -32,6 +37,58 @@ impl Subject for InMemory {
         self.disk.crash(Timestamp::default());
         drop(engine);
     }
+}
+
+/// A killed process leaves the files as they are at that moment, so a crash goes on with a copy
+/// of them that was taken while the engine had them open.
+#[cfg(feature = "sqlite")]
+struct InSqlite {
+    scratch: tempfile::TempDir,
+    lives: u32,
+}
+
+#[cfg(feature = "sqlite")]
+impl InSqlite {
+    fn new() -> Self {
+        Self {
+            scratch: tempfile::tempdir().unwrap(),
+            lives: 1,
+        }
+    }
+
+    fn directory(&self) -> std::path::PathBuf {
+        self.scratch.path().join(self.lives.to_string())
+    }
+}
+
+#[cfg(feature = "sqlite")]
+impl Subject for InSqlite {
+    type Engine = steadfast_journal::sqlite::Engine;
+
+    const HISTORIES: u32 = 32;
+
+    fn open(&mut self) -> Self::Engine {
+        let options = steadfast_journal::sqlite::Options::default();
+        steadfast_journal::sqlite::Engine::open(&self.directory(), options).unwrap()
+    }
+
+    fn crash(&mut self, engine: Self::Engine) {
+        let from = self.directory();
+        self.lives += 1;
+        let to = self.directory();
+        std::fs::create_dir(&to).unwrap();
+        for entry in std::fs::read_dir(from).unwrap() {
+            let entry = entry.unwrap();
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
+        drop(engine);
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn sqlite() {
+    conformance::run(InSqlite::new);
 }
 
 #[test]

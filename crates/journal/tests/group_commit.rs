@@ -1,4 +1,9 @@
 //! Many writers, one commit: the queue, the writer, and the feeds.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -128,7 +133,10 @@ fn nobody_is_answered_before_the_batch_is_durable() {
     let seen = Arc::clone(&answered);
     let engine = memory::Engine::new().with_faults(Faults::new(move |moment| {
         let committing = matches!(moment.step, Step::Begin | Step::Staged | Step::Synced);
-        assert!(!(committing && seen.load(Ordering::SeqCst)), "answered too early");
+        assert!(
+            !(committing && seen.load(Ordering::SeqCst)),
+            "answered too early"
+        );
         Decision::Continue
     }));
     let (journal, writer) = journal_over(engine);

@@ -1,4 +1,9 @@
 //! Each way to tamper with a history is found, and named.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::sync::Mutex;
 

@@ -18,6 +18,7 @@ mod deadline;
 #[cfg(feature = "http")]
 pub mod http;
 pub mod limits;
+mod operation;
 pub mod sandbox;
 #[cfg(any(feature = "http", feature = "serve"))]
 mod secret;
@@ -26,5 +27,6 @@ pub mod serve;
 #[cfg(any(feature = "http", feature = "serve"))]
 mod wire;
 
+pub use operation::{Operation, UnknownOperation};
 #[cfg(any(feature = "http", feature = "serve"))]
 pub use secret::Secret;

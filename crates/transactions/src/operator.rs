@@ -10,7 +10,9 @@ use steadfast_time::Timestamp;
 use crate::attention::{self, Attention, Page};
 use crate::event::{self, StepName};
 use crate::limits::HISTORY_ENTRIES_MAX;
-use crate::{Error, Event, Finding, Handled, Id, Input, Operator, Orchestrator, Participant, State, Step};
+use crate::{
+    Error, Event, Finding, Handled, Id, Input, Operator, Orchestrator, Participant, State, Step,
+};
 
 /// A saga with its history.
 #[derive(Clone, Debug)]
@@ -54,7 +56,9 @@ impl<P: Participant> Orchestrator<P> {
     /// # Errors
     /// Reading failed, or the history cannot be understood.
     pub fn show(&self, id: Id) -> Result<Option<Report>, Error> {
-        let Some(kept) = self.load(id)? else { return Ok(None) };
+        let Some(kept) = self.load(id)? else {
+            return Ok(None);
+        };
         let skipped = kept.version.0.saturating_sub(HISTORY_ENTRIES_MAX as u64);
         let store = self.journal().store();
         let records = store.stream(&kept.stream, Version(skipped), HISTORY_ENTRIES_MAX)?;
@@ -63,10 +67,18 @@ impl<P: Participant> Orchestrator<P> {
             .map(|record| {
                 let events = event::decode(self.definition(), record)
                     .map_err(|source| Error::History { id, source })?;
-                Ok(Entry { version: record.version, at: record.at, events })
+                Ok(Entry {
+                    version: record.version,
+                    at: record.at,
+                    events,
+                })
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Some(Report { state: kept.state, version: kept.version, history }))
+        Ok(Some(Report {
+            state: kept.state,
+            version: kept.version,
+            history,
+        }))
     }
 
     /// Makes the next attempt now.
@@ -74,7 +86,8 @@ impl<P: Participant> Orchestrator<P> {
     /// # Errors
     /// [`Error::NotPossible`] when nothing is to be tried again.
     pub async fn retry(&self, id: Id, by: impl Into<String>) -> Result<Handled, Error> {
-        self.operate(id, "be retried", Operator::Retry { by: by.into() }).await
+        self.operate(id, "be retried", Operator::Retry { by: by.into() })
+            .await
     }
 
     /// Lets the saga go on without the compensation that it is at or, after the pivot, without
@@ -90,7 +103,8 @@ impl<P: Participant> Orchestrator<P> {
         reason: impl Into<String>,
     ) -> Result<Handled, Error> {
         let (step, by, reason) = (step.into(), by.into(), reason.into());
-        self.operate(id, "skip this step", Operator::Skip { step, by, reason }).await
+        self.operate(id, "skip this step", Operator::Skip { step, by, reason })
+            .await
     }
 
     /// Records whether the effect of the step that the saga is at stands; see [`Finding`].
@@ -106,7 +120,12 @@ impl<P: Participant> Orchestrator<P> {
         finding: Finding,
     ) -> Result<Handled, Error> {
         let (step, by, reason) = (step.into(), by.into(), reason.into());
-        let operator = Operator::Resolve { step, by, reason, finding };
+        let operator = Operator::Resolve {
+            step,
+            by,
+            reason,
+            finding,
+        };
         self.operate(id, "be resolved like this", operator).await
     }
 
@@ -121,8 +140,16 @@ impl<P: Participant> Orchestrator<P> {
             return Ok(handled);
         }
         let kept = self.load(id)?;
-        let step = kept.as_ref().and_then(|kept| kept.state.step()).map(Step::name);
+        let step = kept
+            .as_ref()
+            .and_then(|kept| kept.state.step())
+            .map(Step::name);
         let step = step.map(str::to_owned);
-        Err(Error::NotPossible { id, status: handled.status, step, what })
+        Err(Error::NotPossible {
+            id,
+            status: handled.status,
+            step,
+            what,
+        })
     }
 }

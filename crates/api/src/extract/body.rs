@@ -85,7 +85,14 @@ async fn chunk(body: &mut Body) -> Result<Option<Bytes>, Problem> {
 }
 
 fn timed_out(error: &(dyn StdError + 'static)) -> bool {
-    std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<TimedOut>())
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<TimedOut>() {
+            return true;
+        }
+        next = error.source();
+    }
+    false
 }
 
 fn too_large(limit: usize) -> Problem {

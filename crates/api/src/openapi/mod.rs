@@ -14,6 +14,7 @@ use bytes::Bytes;
 use utoipa::OpenApi;
 
 use crate::routes;
+use errors::Problems;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -39,7 +40,7 @@ use crate::routes;
         routes::zones::get, routes::zones::put, routes::about::openapi, routes::about::errors,
     ),
     components(schemas(errors::Problem)),
-    modifiers(&errors::Problems),
+    modifiers(&Problems),
 )]
 struct Document;
 

@@ -96,15 +96,15 @@ params! {
         #[param(minimum = 1, maximum = 500, default = 100)]
         limit: Option<u32>,
     }
-}
-
-/// Where to continue.
-#[derive(IntoParams)]
-pub(crate) struct Track {
-    /// Only events after this version.
-    #[param(parameter_in = Query)]
-    after: Option<u64>,
-    /// The `id` of the event seen last; browsers send it by themselves.
-    #[param(parameter_in = Header, rename = "Last-Event-ID")]
-    last_event_id: Option<u64>,
+    /// Where to continue.
+    Query Track {
+        /// Only events after this version.
+        after: Option<u64>,
+    }
+    /// Where to continue.
+    Header LastEventId {
+        /// The `id` of the event seen last; browsers send it by themselves.
+        #[param(rename = "Last-Event-ID")]
+        last_event_id: Option<u64>,
+    }
 }

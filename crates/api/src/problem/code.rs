@@ -89,7 +89,11 @@ codes! {
         "`detail` says where the order stands. Look at it again before deciding what to do; the \
          same request will not succeed by itself.";
     SagaState = "saga_state", CONFLICT, "The saga is not in a state for this",
-        "Only a saga that is stuck can be retried or have a step skipped.";
+        "`detail` says where the saga stands. Only the step that it waits at can be retried, skipped \
+         or resolved.";
+    DeadLetterState = "dead_letter_state", CONFLICT, "This cannot be done to the dead letter now",
+        "Letters of a key go in their order, and one replay or discard is done at a time. `detail` \
+         names what must come first.";
     OfferClosed = "offer_closed", GONE, "The offer is not open any more",
         "It was declined, withdrawn, or replaced by another. Do not repeat the request; ask for \
          the courier's offers again.";

@@ -19,7 +19,7 @@ use crate::state::Api;
     params(crate::openapi::params::CourierId),
     responses((status = 200, description = "The courier.", body = crate::openapi::schema::Courier)),
 )]
-pub(super) async fn get(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn get(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     let id: CourierId = path::id(&mut parts, Code::CourierNotFound).await?;
     Query::of(&parts.uri, &[])?;
@@ -34,7 +34,7 @@ pub(super) async fn get(api: Api, request: Request) -> Result<Response, Problem>
     request_body = crate::openapi::schema::ShiftRequest,
     responses((status = 200, description = "The courier.", body = crate::openapi::schema::Courier)),
 )]
-pub(super) async fn put_shift(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn put_shift(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id: CourierId = path::new_id(&mut parts).await?;
@@ -53,7 +53,7 @@ pub(super) async fn put_shift(api: Api, request: Request) -> Result<Response, Pr
     request_body(content = Option<crate::openapi::schema::Heartbeat>),
     responses((status = 200, description = "The courier.", body = crate::openapi::schema::Courier)),
 )]
-pub(super) async fn heartbeat(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn heartbeat(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id: CourierId = path::id(&mut parts, Code::CourierNotFound).await?;
@@ -73,7 +73,7 @@ struct OfferList {
     params(crate::openapi::params::CourierId),
     responses((status = 200, description = "The offers.", body = crate::openapi::schema::OfferList)),
 )]
-pub(super) async fn offers(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn offers(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     let id: CourierId = path::id(&mut parts, Code::CourierNotFound).await?;
     Query::of(&parts.uri, &[])?;

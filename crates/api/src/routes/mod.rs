@@ -1,27 +1,23 @@
 //! The public routes.
 
+pub(crate) mod about;
 mod bodies;
-mod couriers;
-mod offers;
-mod orders;
-mod place;
-mod track;
-mod zones;
+pub(crate) mod couriers;
+pub(crate) mod offers;
+pub(crate) mod orders;
+pub(crate) mod place;
+pub(crate) mod track;
+pub(crate) mod zones;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::response::Response;
-use http::StatusCode;
-use http::header::HeaderValue;
 use steadfast_time::Clock;
 
 pub(crate) use bodies::{CancelRequest, CourierRequest, DeliveredRequest};
 
 use crate::extract::body;
 use crate::meter::{Timed, get, post, put};
-use crate::openapi;
 use crate::problem::{Code, Problem};
-use crate::respond;
 use crate::state::Api;
 
 impl Timed for Api {
@@ -49,20 +45,11 @@ pub fn router(api: Api) -> Router {
         .route("/assignments/{id}/delivered", post("report_delivered", offers::delivered))
         .route("/zones", get("list_zones", zones::list))
         .route("/zones/{id}", get("get_zone", zones::get).merge(put("put_zone", zones::put)))
-        .route("/openapi.json", get("get_openapi", openapi))
-        .route("/errors", get("get_errors", errors))
+        .route("/openapi.json", get("get_openapi", about::openapi))
+        .route("/errors", get("get_errors", about::errors))
         .fallback(unknown)
         .method_not_allowed_fallback(not_allowed)
         .with_state(api)
-}
-
-async fn openapi(_: Api, _: Request) -> Result<Response, Problem> {
-    Ok(respond::bytes(StatusCode::OK, &respond::JSON, openapi::json()))
-}
-
-async fn errors(_: Api, _: Request) -> Result<Response, Problem> {
-    static MARKDOWN: HeaderValue = HeaderValue::from_static("text/markdown; charset=utf-8");
-    Ok(respond::bytes(StatusCode::OK, &MARKDOWN, Code::page()))
 }
 
 /// What every path that there is not answers.

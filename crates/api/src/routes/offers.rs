@@ -37,7 +37,7 @@ async fn read<T: DeserializeOwned>(
     responses((status = 200, description = "The assignment that it has become.",
         body = crate::openapi::schema::Assignment)),
 )]
-pub(super) async fn accept(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn accept(api: Api, request: Request) -> Result<Response, Problem> {
     let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
     let accept = api.services().couriers.accept(id, courier);
     respond::json(StatusCode::OK, &api.within(allowed, accept).await?)
@@ -50,7 +50,7 @@ pub(super) async fn accept(api: Api, request: Request) -> Result<Response, Probl
     request_body = crate::openapi::schema::CourierRequest,
     responses((status = 204, description = "Declined. Somebody else will be asked.")),
 )]
-pub(super) async fn decline(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn decline(api: Api, request: Request) -> Result<Response, Problem> {
     let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
     api.within(allowed, api.services().couriers.decline(id, courier)).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
@@ -64,7 +64,7 @@ pub(super) async fn decline(api: Api, request: Request) -> Result<Response, Prob
     responses((status = 200, description = "The assignment.",
         body = crate::openapi::schema::Assignment)),
 )]
-pub(super) async fn arrived(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn arrived(api: Api, request: Request) -> Result<Response, Problem> {
     let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
     let arrived = api.services().couriers.arrived(id, courier);
     respond::json(StatusCode::OK, &api.within(allowed, arrived).await?)
@@ -78,7 +78,7 @@ pub(super) async fn arrived(api: Api, request: Request) -> Result<Response, Prob
     responses((status = 200, description = "The assignment.",
         body = crate::openapi::schema::Assignment)),
 )]
-pub(super) async fn picked_up(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn picked_up(api: Api, request: Request) -> Result<Response, Problem> {
     let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
     let picked_up = api.services().couriers.picked_up(id, courier);
     respond::json(StatusCode::OK, &api.within(allowed, picked_up).await?)
@@ -94,7 +94,7 @@ pub(super) async fn picked_up(api: Api, request: Request) -> Result<Response, Pr
     responses((status = 200, description = "The assignment.",
         body = crate::openapi::schema::Assignment)),
 )]
-pub(super) async fn delivered(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn delivered(api: Api, request: Request) -> Result<Response, Problem> {
     let (id, DeliveredRequest { courier, order }, allowed) = read(&api, request).await?;
     let delivered = api.services().couriers.delivered(id, courier, order);
     respond::json(StatusCode::OK, &api.within(allowed, delivered).await?)

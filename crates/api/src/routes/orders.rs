@@ -27,7 +27,7 @@ use crate::state::Api;
     params(crate::openapi::params::List, crate::openapi::params::Deadline),
     responses((status = 200, description = "A page.", body = crate::openapi::schema::OrderPage)),
 )]
-pub(super) async fn list(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn list(api: Api, request: Request) -> Result<Response, Problem> {
     let (parts, _) = request.into_parts();
     let query = Query::of(&parts.uri, &["status", "zone", "cursor", "limit"])?;
     let status = query.text("status").map(str::parse).transpose()?;
@@ -50,7 +50,7 @@ pub(super) async fn list(api: Api, request: Request) -> Result<Response, Problem
         (status = 304, description = "It still has the version of `If-None-Match`."),
     ),
 )]
-pub(super) async fn get(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn get(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     let id: OrderId = path::id(&mut parts, Code::OrderNotFound).await?;
     let query = Query::of(&parts.uri, &["at"])?;
@@ -96,7 +96,7 @@ struct EventPage {
     params(crate::openapi::params::OrderId, crate::openapi::params::Events),
     responses((status = 200, description = "A page.", body = crate::openapi::schema::EventPage)),
 )]
-pub(super) async fn events(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn events(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     let id: OrderId = path::id(&mut parts, Code::OrderNotFound).await?;
     let query = Query::of(&parts.uri, &["after", "limit"])?;
@@ -119,7 +119,7 @@ pub(super) async fn events(api: Api, request: Request) -> Result<Response, Probl
     responses((status = 200, description = "The order.", body = crate::openapi::schema::Order,
         headers(("ETag" = String, description = "The order's version, quoted.")))),
 )]
-pub(super) async fn cancel(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn cancel(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id: OrderId = path::id(&mut parts, Code::OrderNotFound).await?;

@@ -40,7 +40,7 @@ use crate::state::Api;
         )),
     ),
 )]
-pub(super) async fn place(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn place(api: Api, request: Request) -> Result<Response, Problem> {
     // The body comes first, so that the connection can be used again whatever is wrong.
     let (parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, ORDER_BODY_BYTES_MAX).await?;

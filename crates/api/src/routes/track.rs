@@ -33,14 +33,15 @@ use crate::state::Api;
     description = "Server-sent events: `id` is the order's version after the event, `event` its \
         type, `data` the event in JSON. `Last-Event-ID` continues after the one seen last, and \
         wins over `after`.",
-    params(crate::openapi::params::OrderId, crate::openapi::params::Track),
+    params(crate::openapi::params::OrderId, crate::openapi::params::Track,
+        crate::openapi::params::LastEventId),
     responses(
         (status = 200, description = "The events, those of the past first. The stream ends with \
             the order.", content_type = "text/event-stream", body = String),
         (status = 204, description = "The order has ended, and the caller has seen all of it."),
     ),
 )]
-pub(super) async fn track(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn track(api: Api, request: Request) -> Result<Response, Problem> {
     static EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
     let (mut parts, _) = request.into_parts();
     let id: OrderId = path::id(&mut parts, Code::OrderNotFound).await?;

@@ -23,7 +23,7 @@ struct ZoneList {
     summary = "Lists all zones",
     responses((status = 200, description = "The zones.", body = crate::openapi::schema::ZoneList)),
 )]
-pub(super) async fn list(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn list(api: Api, request: Request) -> Result<Response, Problem> {
     Query::of(request.uri(), &[])?;
     respond::json(StatusCode::OK, &ZoneList { zones: api.services().zones.list() })
 }
@@ -34,7 +34,7 @@ pub(super) async fn list(api: Api, request: Request) -> Result<Response, Problem
     params(crate::openapi::params::ZoneId),
     responses((status = 200, description = "The zone.", body = crate::openapi::schema::Zone)),
 )]
-pub(super) async fn get(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn get(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
     let id: ZoneId = path::id(&mut parts, Code::NotFound).await?;
     Query::of(&parts.uri, &[])?;
@@ -48,7 +48,7 @@ pub(super) async fn get(api: Api, request: Request) -> Result<Response, Problem>
     request_body = crate::openapi::schema::ZoneRequest,
     responses((status = 200, description = "The zone.", body = crate::openapi::schema::Zone)),
 )]
-pub(super) async fn put(api: Api, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn put(api: Api, request: Request) -> Result<Response, Problem> {
     let (mut parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id: ZoneId = path::new_id(&mut parts).await?;

@@ -10,11 +10,6 @@ use crate::names::{CourierId, OfferId, OrderId};
 use crate::order::{EventError, Order, OrderEvent, Status};
 
 impl Board {
-    /// Whether the board follows this order.
-    pub(crate) fn follows(&self, order: OrderId) -> bool {
-        self.orders.contains_key(&order)
-    }
-
     /// Takes in an open order as the journal has it: one that has just begun to wait for a
     /// courier, or any after a restart.
     pub(crate) fn open(&mut self, order: Arc<Order>) {
@@ -28,16 +23,14 @@ impl Board {
             zone.waiting.insert(order.id);
         }
         let (id, status, changed_at) = (order.id, order.status, order.changed_at);
-        let offer = order.offer.clone();
+        let (offer, offered_at) = (order.offer.clone(), order.offered_at);
         self.orders.insert(id, order);
         if let Some(offer) = offer {
-            self.offered(id, changed_at, &offer);
+            self.offered(id, offered_at.unwrap_or(changed_at), &offer);
             if status != Status::Offered {
-                self.accepted(id, offer.offer);
+                self.accepted(offer.offer);
             }
-            if status == Status::PickedUp {
-                self.picked_up(offer.offer, changed_at);
-            }
+            self.reckon(&offer.courier);
         }
     }
 
@@ -60,13 +53,17 @@ impl Board {
                 self.offered(id, at, &offer);
             }
             OrderEvent::OfferClosed(closed) => {
-                self.left_trip(id, closed.offer, &closed.courier, at);
+                self.left_trip(id, closed.offer, &closed.courier);
                 let zone = self.zone_mut(&zone);
                 zone.waiting.insert(id);
                 zone.dirty = true;
             }
-            OrderEvent::Assigned(assigned) => self.accepted(id, assigned.assignment),
-            OrderEvent::PickedUp(picked) => self.picked_up(picked.assignment, at),
+            OrderEvent::Assigned(assigned) => self.accepted(assigned.assignment),
+            OrderEvent::PickedUp(_) => {
+                if let Some(offer) = before {
+                    self.reckon(&offer.courier);
+                }
+            }
             OrderEvent::Delivered(_) | OrderEvent::UndoStarted(_) => {
                 let delivered = event.kind == "delivered";
                 let dropoff = self.orders.remove(&id).map(|order| order.request.dropoff);
@@ -74,15 +71,15 @@ impl Board {
                 on_board.waiting.remove(&id);
                 on_board.reserved.remove(&id);
                 on_board.dirty = true;
+                let settle = self.rules.settle;
                 if let Some(offer) = before {
                     if delivered
                         && let (Some(courier), Some(place)) =
                             (self.couriers.get_mut(&offer.courier), dropoff)
                     {
-                        courier.location = place;
-                        courier.seen_at = courier.seen_at.max(at);
+                        courier.delivered(place, at, settle);
                     }
-                    self.left_trip(id, offer.offer, &offer.courier, at);
+                    self.left_trip(id, offer.offer, &offer.courier);
                 }
             }
             _ => {}
@@ -99,6 +96,7 @@ impl Board {
             zone,
             courier: offer.courier.clone(),
             orders: Vec::new(),
+            offered_at: at,
             expires_at: offer.expires_at,
             accepted: false,
         });
@@ -114,12 +112,10 @@ impl Board {
                 courier.trips.push(offer.offer);
             }
         }
-        if begins {
-            self.set_out(&offer.courier, &offer.trip, at);
-        }
+        self.reckon(&offer.courier);
     }
 
-    fn accepted(&mut self, id: OrderId, offer: OfferId) {
+    fn accepted(&mut self, offer: OfferId) {
         if let Some(trip) = self.trips.get_mut(&offer)
             && !trip.accepted
         {
@@ -127,11 +123,10 @@ impl Board {
             let (zone, expiry) = (trip.zone.clone(), (trip.expires_at, offer));
             self.zone_mut(&zone).expiries.remove(&expiry);
         }
-        debug_assert!(self.orders.contains_key(&id));
     }
 
     /// An order is not part of its trip any more: delivered, declined, or called off.
-    fn left_trip(&mut self, id: OrderId, offer: OfferId, courier: &CourierId, at: Timestamp) {
+    fn left_trip(&mut self, id: OrderId, offer: OfferId, courier: &CourierId) {
         let Some(trip) = self.trips.get_mut(&offer) else { return };
         trip.orders.retain(|order| *order != id);
         let (over, zone, expiry) =
@@ -149,9 +144,6 @@ impl Board {
                 courier.trips.retain(|other| *other != offer);
             }
         }
-        if over {
-            let settle = self.rules.settle;
-            self.came_free(courier, at, settle);
-        }
+        self.reckon(courier);
     }
 }

@@ -13,30 +13,34 @@ pub(crate) struct Courier {
     /// Where the courier was last known to be.
     pub(crate) location: Location,
     pub(crate) seen_at: Timestamp,
+    /// Where and when the courier became free last, or began.
+    pub(super) base: Location,
+    pub(super) base_at: Timestamp,
     /// Orders offered or held.
     pub(crate) orders: u32,
     /// Orders that are about to be offered, in a write under way.
     pub(crate) reserved: u32,
     /// Trips offered or under way, oldest first.
     pub(crate) trips: Vec<OfferId>,
-    /// When the last trip is expected to end; in the past when there is none.
-    pub(crate) free_at: Timestamp,
-    /// Where that will be.
-    pub(crate) free_location: Location,
+    /// Where and when the last trip is expected to end.
+    pub(super) free_location: Location,
+    pub(super) free_at: Timestamp,
 }
 
 impl Courier {
     pub(super) fn new(shift: Shift, now: Timestamp) -> Self {
-        let location = shift.location;
+        let (location, starts_at) = (shift.location, shift.starts_at);
         Self {
-            free_at: shift.starts_at,
             shift,
             location,
             seen_at: now,
+            base: location,
+            base_at: starts_at,
             orders: 0,
             reserved: 0,
             trips: Vec::new(),
             free_location: location,
+            free_at: starts_at,
         }
     }
 
@@ -47,8 +51,7 @@ impl Courier {
         if shift.location != self.shift.location || shift.starts_at > self.shift.ends_at {
             self.location = shift.location;
             if self.trips.is_empty() {
-                self.free_location = shift.location;
-                self.free_at = shift.starts_at;
+                (self.base, self.base_at) = (shift.location, shift.starts_at);
             }
         }
         self.shift = shift;
@@ -59,9 +62,16 @@ impl Courier {
         if let Some(location) = location {
             self.location = location;
             if self.trips.is_empty() {
-                self.free_location = location;
+                self.base = location;
             }
         }
+    }
+
+    /// An order was handed over there and then.
+    pub(super) fn delivered(&mut self, place: Location, at: Timestamp, settle: Duration) {
+        self.location = place;
+        self.seen_at = self.seen_at.max(at);
+        (self.base, self.base_at) = (place, at + settle);
     }
 
     /// Whether there has been a sign of life lately.

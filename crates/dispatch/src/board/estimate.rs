@@ -1,13 +1,14 @@
 //! When and where a courier will be free.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use steadfast_time::Timestamp;
 
-use super::Board;
+use super::{Board, Rules, Trip};
 use crate::geo::Location;
-use crate::names::{CourierId, OfferId, OrderId};
-use crate::policy::{Point, TripTimes, trip_times};
+use crate::names::CourierId;
+use crate::order::Order;
+use crate::policy::{Point, trip_times};
 
 /// The policy's seconds, on the Unix epoch.
 pub(crate) fn seconds(at: Timestamp) -> i64 {
@@ -26,69 +27,63 @@ pub(crate) fn point(location: &Location) -> Point {
 }
 
 impl Board {
-    /// When what happens, if the courier sets out on this trip after what is under way.
-    pub(crate) fn times(
-        &self,
-        courier: &CourierId,
-        orders: &[OrderId],
-        now: Timestamp,
-    ) -> Option<TripTimes> {
-        let courier = self.couriers.get(courier)?;
-        let orders: Vec<_> = orders.iter().filter_map(|order| self.orders.get(order)).collect();
-        let first = orders.first()?;
-        let ready = orders.iter().map(|order| order.ready_at()).max()?;
-        Some(trip_times(
-            &self.rules.travel,
-            &self.rules.service,
-            (point(&courier.free_location), seconds(courier.free_at.max(now))),
-            (point(&first.request.pickup), seconds(ready)),
-            orders.iter().map(|order| point(&order.request.dropoff)),
-        ))
-    }
-
-    /// A trip begins: the courier will be free where and when it ends.
-    pub(super) fn set_out(&mut self, courier: &CourierId, orders: &[OrderId], now: Timestamp) {
-        let times = self.times(courier, orders, now);
-        let last = orders.last().and_then(|order| self.orders.get(order));
-        let place = last.map(|order| order.request.dropoff);
-        if let (Some(times), Some(place), Some(courier)) =
-            (times, place, self.couriers.get_mut(courier))
-        {
-            courier.free_at = timestamp(times.free_s);
-            courier.free_location = place;
+    /// Works out when and where a courier will be free, from what is known for certain: where
+    /// the courier became free last, and what has happened to the trips since.
+    ///
+    /// It is worked out from the beginning each time, so that a board built after a restart says
+    /// the same as one that has been there all along.
+    pub(super) fn reckon(&mut self, id: &CourierId) {
+        if self.rules.stacking {
+            // Who may be sent on at any time counts as free, there and now.
+            if let Some(courier) = self.couriers.get_mut(id) {
+                (courier.free_location, courier.free_at) = (courier.location, courier.base_at);
+            }
+            return;
+        }
+        let Some(courier) = self.couriers.get(id) else { return };
+        let mut here = (courier.base, seconds(courier.base_at));
+        for offer in &courier.trips {
+            if let Some(trip) = self.trips.get(offer) {
+                here = self.after_trip(trip, here).unwrap_or(here);
+            }
+        }
+        if let Some(courier) = self.couriers.get_mut(id) {
+            courier.free_location = here.0;
+            courier.free_at = timestamp(here.1);
         }
     }
 
-    /// The courier has picked up: the rest of the trip starts from there and then.
-    pub(super) fn picked_up(&mut self, offer: OfferId, at: Timestamp) {
-        let Some(trip) = self.trips.get(&offer) else { return };
+    /// Where and when a courier will be free who is free at `(place, then_s)` and has this trip
+    /// before or under way.
+    fn after_trip(&self, trip: &Trip, (place, then_s): (Location, i64)) -> Option<(Location, i64)> {
+        let Rules { travel, service, .. } = &self.rules;
         let orders: Vec<_> = trip.orders.iter().filter_map(|id| self.orders.get(id)).collect();
-        let (Some(first), Some(last)) = (orders.first(), orders.last()) else { return };
-        let service = &self.rules.service;
+        let (first, last) = (orders.first()?, orders.last()?);
         let pickup = point(&first.request.pickup);
-        let times = trip_times(
-            &self.rules.travel,
-            service,
-            (pickup, seconds(at) - service.before_pickup_s()),
-            (pickup, seconds(at)),
-            orders.iter().map(|order| point(&order.request.dropoff)),
-        );
-        let place = last.request.dropoff;
-        if let Some(courier) = self.couriers.get_mut(&trip.courier)
-            && courier.trips.last() == Some(&offer)
-        {
-            courier.free_at = timestamp(times.free_s);
-            courier.free_location = place;
-        }
-    }
-
-    /// The last order of a trip was handed over, or the trip came to nothing.
-    pub(super) fn came_free(&mut self, courier: &CourierId, at: Timestamp, settle: Duration) {
-        if let Some(courier) = self.couriers.get_mut(courier)
-            && courier.trips.is_empty()
-        {
-            courier.free_at = at + settle;
-            courier.free_location = courier.location;
-        }
+        let picked_up = orders.iter().filter_map(|order| order.picked_up_at).max();
+        let free_s = match picked_up.map(seconds) {
+            None => {
+                let ready = orders.iter().map(|order| order.ready_at()).max()?;
+                let departs_s = then_s.max(seconds(trip.offered_at));
+                let doors = orders.iter().map(|order| point(&order.request.dropoff));
+                let origin = (point(&place), departs_s);
+                trip_times(travel, service, origin, (pickup, seconds(ready)), doors).free_s
+            }
+            Some(picked_up_s) => {
+                // Some have been delivered since, or none.
+                let from = if then_s > picked_up_s {
+                    (point(&place), then_s)
+                } else {
+                    (pickup, picked_up_s + service.after_pickup_s())
+                };
+                let round = |(here, at_s), order: &&Arc<Order>| {
+                    let door = point(&order.request.dropoff);
+                    let way_s = travel.seconds(here, door);
+                    (door, at_s + way_s + service.before_dropoff_s() + service.after_dropoff_s())
+                };
+                orders.iter().fold(from, round).1
+            }
+        };
+        Some((last.request.dropoff, free_s))
     }
 }

@@ -46,6 +46,7 @@ pub(crate) struct Trip {
     pub(crate) courier: CourierId,
     /// What is left of it, in the sequence of delivery.
     pub(crate) orders: Vec<OrderId>,
+    pub(crate) offered_at: Timestamp,
     pub(crate) expires_at: Timestamp,
     pub(crate) accepted: bool,
 }
@@ -140,6 +141,18 @@ impl Board {
                 self.couriers.insert(id.clone(), Courier::new(shift, now));
             }
         }
+        self.reckon(id);
+    }
+
+    /// Where a courier delivered last, known from before a restart.
+    pub(crate) fn delivered_at(&mut self, id: &CourierId, place: Location, at: Timestamp) {
+        let settle = self.rules.settle;
+        if let Some(courier) = self.couriers.get_mut(id)
+            && courier.shift.starts_at <= at
+        {
+            courier.delivered(place, at, settle);
+        }
+        self.reckon(id);
     }
 
     /// Notes a sign of life; says whether the courier is known.
@@ -153,8 +166,9 @@ impl Board {
         let Some(courier) = self.couriers.get_mut(id) else { return false };
         let was_alive = courier.is_alive(now, timeout);
         courier.heartbeat(location, now);
-        if !was_alive {
-            let zone = courier.shift.zone.clone();
+        let zone_if_back = (!was_alive).then(|| courier.shift.zone.clone());
+        self.reckon(id);
+        if let Some(zone) = zone_if_back {
             self.zone_mut(&zone).dirty = true;
         }
         true

@@ -6,7 +6,7 @@ use steadfast_time::Timestamp;
 
 use crate::Error;
 use crate::courier::{self, Shift};
-use crate::draft::OPEN_ORDERS;
+use crate::draft::{COURIER_PLACES, CourierPlace, OPEN_ORDERS};
 use crate::names::{CourierId, OrderId, ZoneId};
 use crate::order;
 use crate::service::Core;
@@ -32,6 +32,11 @@ pub(super) fn load(core: &Core) -> Result<Position, Error> {
     })?;
     each_record(store, COURIERS, |key, value| {
         set_shift(core, &name(key)?, parse(value)?, now);
+        Ok(())
+    })?;
+    each_record(store, COURIER_PLACES, |key, value| {
+        let CourierPlace { location, at } = parse(value)?;
+        core.board().delivered_at(&name(key)?, location, at);
         Ok(())
     })?;
     each_record(store, OPEN_ORDERS, |key, _| {

@@ -16,7 +16,7 @@
 //! next, so that under load one write carries many offers.
 
 mod follow;
-pub mod leases;
+mod leases;
 mod offer;
 mod run;
 

@@ -7,12 +7,12 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
 use futures::select_biased;
-use super::leases::Coordinator;
+use steadfast_coordination::Leases;
 use steadfast_time::{Monotonic, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
 use super::follow;
-use super::leases::{Change, Leases};
+use super::leases::{Change, ZoneLeases};
 use super::offer::{Outcome, Work};
 use crate::Error;
 use crate::names::ZoneId;
@@ -36,12 +36,12 @@ struct Round {
 }
 
 /// Dispatches all zones of the services' journal. Do nothing but [`Dispatcher::run`] it.
-pub struct Dispatcher<C> {
+pub struct Dispatcher {
     core: Arc<Core>,
-    leases: Leases<C>,
+    leases: ZoneLeases,
     rounds: BTreeMap<ZoneId, Round>,
-    nearest: Arc<dyn Policy>,
-    batch: Arc<dyn Policy>,
+    nearest: Nearest,
+    batch: Batch,
     writes: FuturesUnordered<BoxFuture<'static, (Work, Outcome)>>,
     ticks: mpsc::Receiver<oneshot::Sender<()>>,
     /// Keeps `ticks` open.
@@ -67,18 +67,18 @@ impl Ticker {
     }
 }
 
-impl<C: Coordinator> Dispatcher<C> {
-    /// A dispatcher that takes its leases from `coordinator`.
+impl Dispatcher {
+    /// A dispatcher that holds the zones by these leases.
     #[must_use]
-    pub fn new(services: &Services, coordinator: C) -> Self {
+    pub fn new(services: &Services, leases: Leases) -> Self {
         let core = Arc::clone(&services.core.0);
         let (sender, ticks) = mpsc::channel(1);
         Self {
-            leases: Leases::new(coordinator, core.clock.clone(), core.options.lease),
+            leases: ZoneLeases::new(leases),
             core,
             rounds: BTreeMap::new(),
-            nearest: Arc::new(Nearest),
-            batch: Arc::new(Batch::default()),
+            nearest: Nearest,
+            batch: Batch::default(),
             writes: FuturesUnordered::new(),
             ticks,
             ticker: Ticker(sender),
@@ -177,8 +177,11 @@ impl<C: Coordinator> Dispatcher<C> {
             let policy = board.rules().policy;
             board.zone(&zone)?.settings.policy.unwrap_or(policy)
         };
+        let Some(token) = self.leases.token(&zone) else {
+            board.zone_mut(&zone).token = None;
+            return None;
+        };
         let on_board = board.zone_mut(&zone);
-        let token = on_board.token?;
         let round = self.rounds.entry(zone.clone()).or_default();
         if monotonic < round.rests_until {
             return None;
@@ -191,7 +194,7 @@ impl<C: Coordinator> Dispatcher<C> {
         if due {
             on_board.dirty = false;
             round.next = monotonic + self.core.options.tick;
-            let policy = match policy_name {
+            let policy: &dyn Policy = match policy_name {
                 PolicyName::Nearest => &self.nearest,
                 PolicyName::Batch => &self.batch,
             };
@@ -236,7 +239,7 @@ impl<C: Coordinator> Dispatcher<C> {
                 zone.token = None;
                 drop(board);
                 tracing::warn!(zone = %work.zone, token = %work.token, "another dispatcher has the zone");
-                self.leases.lost(&work.zone);
+                self.leases.deposed(&work.zone);
                 board = self.core.board();
             }
             Outcome::Failed(error) => {

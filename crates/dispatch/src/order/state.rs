@@ -172,6 +172,8 @@ pub struct Order {
     pub search_until: Option<Timestamp>,
     /// The open offer, or the assignment.
     pub offer: Option<Offered>,
+    /// When that offer was made.
+    pub offered_at: Option<Timestamp>,
     /// How many offers there have been with this order as the first of the trip.
     pub offers: u32,
     /// Who declined, or let an offer lapse; they are not asked again.
@@ -201,6 +203,7 @@ impl Order {
             payment: PaymentState::None,
             search_until: None,
             offer: None,
+            offered_at: None,
             offers: 0,
             declined: Vec::new(),
             picked_up_at: None,
@@ -270,6 +273,7 @@ impl Order {
             OrderEvent::Offered(event) => {
                 self.offers = self.offers.max(event.offer.number);
                 self.offer = Some(event);
+                self.offered_at = Some(at);
                 self.status = Status::Offered;
             }
             OrderEvent::OfferClosed(event) => {

@@ -58,3 +58,45 @@ fn nearest(snapshot: &Snapshot, order: usize, free: &[usize]) -> Option<usize> {
     }
     best.map(|(_, place)| place)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::fixtures::{busy, courier, order, snapshot};
+
+    fn trips(snapshot: &Snapshot) -> Vec<(usize, Vec<usize>)> {
+        let plan = Nearest.plan(snapshot);
+        plan.check(snapshot).unwrap();
+        plan.trips.into_iter().map(|trip| (trip.courier, trip.orders)).collect()
+    }
+
+    #[test]
+    fn the_nearest_free_courier_goes_at_once() {
+        let snapshot = snapshot(vec![order(1, 12, 30)], vec![courier(0), courier(9), busy(10, 1)]);
+        assert_eq!(trips(&snapshot), [(1, vec![0])]);
+    }
+
+    #[test]
+    fn the_first_placed_order_chooses_first() {
+        let mut orders = vec![order(1, 12, 5), order(1, 13, 5)];
+        orders[1].placed_s = -60;
+        let snapshot = snapshot(orders, vec![courier(0), courier(9)]);
+        assert_eq!(trips(&snapshot), [(0, vec![0]), (1, vec![1])]);
+    }
+
+    #[test]
+    fn a_tie_goes_to_the_first_of_the_snapshot() {
+        let snapshot = snapshot(vec![order(1, 12, 5)], vec![courier(11), courier(9)]);
+        assert_eq!(trips(&snapshot), [(0, vec![0])]);
+    }
+
+    #[test]
+    fn who_declined_or_leaves_too_soon_or_is_full_is_passed_over() {
+        let mut orders = vec![order(1, 12, 5)];
+        orders[0].excluded = vec![0];
+        let mut couriers = vec![courier(10), courier(9), courier(8), courier(0)];
+        couriers[1].off_s = 180;
+        couriers[2].spare = 0;
+        assert_eq!(trips(&snapshot(orders, couriers)), [(3, vec![0])]);
+    }
+}

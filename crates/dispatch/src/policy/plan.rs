@@ -251,3 +251,75 @@ impl Trip {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::fixtures::{busy, courier, east, order, snapshot};
+
+    fn check(snapshot: &Snapshot, trips: &[(usize, &[usize])]) -> Result<(), Error> {
+        let trip = |&(courier, orders): &(usize, &[usize])| Trip { courier, orders: orders.into() };
+        Plan { trips: trips.iter().map(trip).collect() }.check(snapshot)
+    }
+
+    #[test]
+    fn times_follow_the_rules_of_the_recorded_days() {
+        let street = snapshot(vec![order(1, 13, 9), order(1, 15, 4)], vec![courier(8)]);
+        let trip = Trip { courier: 0, orders: vec![0, 1] };
+        let times = trip.times(&street).unwrap();
+        let minutes = |m: i64| m * 60;
+        assert_eq!(times.arrive_s, minutes(2));
+        assert_eq!(times.pickup_s, minutes(9), "the last order decides");
+        assert_eq!(times.dropoffs_s, [minutes(16), minutes(22)]);
+        assert_eq!(times.free_s, minutes(24));
+    }
+
+    #[test]
+    fn a_late_arrival_decides_the_pickup() {
+        let service = ServiceTimes::RECORDED;
+        let times = trip_times(
+            &Travel::recorded(100.0),
+            &service,
+            (east(0), 600),
+            (east(10), 0),
+            [east(10)],
+        );
+        assert_eq!(times.pickup_s, 600 + 600 + 120);
+        assert_eq!(times.dropoffs_s, [times.pickup_s + 240], "no drive, but both services");
+    }
+
+    #[test]
+    fn a_trip_of_unknown_things_has_no_times() {
+        let street = snapshot(vec![order(1, 13, 9)], vec![courier(8)]);
+        for (courier, orders) in [(1, vec![0]), (0, vec![1]), (0, vec![])] {
+            assert_eq!(Trip { courier, orders }.times(&street), None);
+        }
+    }
+
+    #[test]
+    fn every_rule_is_checked() {
+        let mut orders = vec![order(1, 13, 9), order(1, 15, 9), order(2, 15, 9), order(1, 9, 9)];
+        orders[3].excluded = vec![0];
+        let mut couriers = vec![courier(8), busy(9, 1), courier(9), courier(0)];
+        couriers[2].spare = 1;
+        couriers[3].off_s = 719;
+        let street = snapshot(orders, couriers);
+
+        assert_eq!(check(&street, &[(0, &[0, 1]), (2, &[2])]), Ok(()));
+        let broken: [(&[(usize, &[usize])], Error); 10] = [
+            (&[(4, &[0])], Error::UnknownCourier { courier: 4 }),
+            (&[(0, &[9])], Error::UnknownOrder { order: 9 }),
+            (&[(0, &[])], Error::EmptyTrip { courier: 0 }),
+            (&[(0, &[0]), (0, &[1])], Error::CourierTwice { courier: 0 }),
+            (&[(0, &[0]), (2, &[0])], Error::OrderTwice { order: 0 }),
+            (&[(1, &[0])], Error::MayNotInstruct { courier: 1 }),
+            (&[(0, &[3])], Error::Excluded { courier: 0, order: 3 }),
+            (&[(0, &[0, 2])], Error::MixedMerchants { courier: 0, order: 2 }),
+            (&[(2, &[0, 1])], Error::OverCapacity { courier: 2, orders: 2, spare: 1 }),
+            (&[(3, &[0])], Error::AfterShift { courier: 3, pickup_s: 720, off_s: 719 }),
+        ];
+        for (trips, error) in broken {
+            assert_eq!(check(&street, trips), Err(error), "{error}");
+        }
+    }
+}

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use steadfast_journal::{Processed, Timer};
 use steadfast_messaging::consumer::{Delivery, Failure, Handled, Handler};
 use steadfast_transactions::{
-    DefinitionError, Error, Id, Input, Json, Orchestrator, Signal, StepName,
+    DefinitionError, Error, Id, Input, Json, Orchestrator, Signal, StepName, timers,
 };
 
 use super::participant::{OrderParticipant, saga_of};
@@ -52,19 +53,11 @@ impl OrderSaga {
         &self,
         id: Id,
         input: Input,
-        mark: Option<steadfast_journal::Processed>,
+        mark: Option<Processed>,
     ) -> Result<steadfast_transactions::Handled, Error> {
         let result = self.orchestrator.handle(id, input, mark).await;
         self.orchestrator.participant().settle(OrderId(id.0), result.is_ok());
         result
-    }
-
-    /// A durable timer of a saga is due.
-    ///
-    /// # Errors
-    /// The input was not taken in; the timer fires again.
-    pub async fn due(&self, id: Id) -> Result<(), Error> {
-        self.input(id, Input::Due, None).await.map(|_| ())
     }
 }
 
@@ -83,6 +76,16 @@ impl Handler for OrderSaga {
             Ok(_) => Ok(Handled::Committed),
             Err(error) => Err(failure(error)),
         }
+    }
+}
+
+/// A saga's durable timer.
+impl timers::Handler for OrderSaga {
+    async fn fire(&self, timer: &Timer) -> Result<(), timers::HandlerError> {
+        let id = Id::from_timer(&timer.id)
+            .ok_or_else(|| format!("{:?} is not a saga's timer", timer.id))?;
+        self.input(id, Input::Due, None).await?;
+        Ok(())
     }
 }
 

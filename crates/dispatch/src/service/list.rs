@@ -42,5 +42,5 @@ pub struct OrderPage {
 }
 
 pub(crate) struct OrderList;
-impl OrderList { pub(crate) fn new(_: &steadfast_journal::Journal, _: &steadfast_time::Clock) -> Self { Self } }
+impl OrderList { pub(crate) fn new(_: &steadfast_journal::Journal, _: &steadfast_time::Clock) -> Self { Self } pub(crate) async fn run(&self) -> Result<(), crate::TaskError> { futures::future::pending().await } }
 pub(super) async fn page(_: &super::Core, _: &Filter, _: Option<&str>, _: usize, _: steadfast_time::Monotonic) -> Result<OrderPage, crate::Error> { Err(crate::Error::DeadlineExceeded) }

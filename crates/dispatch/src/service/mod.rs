@@ -109,6 +109,16 @@ impl Services {
     }
 }
 
+impl Services {
+    /// Keeps the list of orders up to date.
+    pub(crate) fn list_projection(
+        &self,
+    ) -> impl Future<Output = Result<(), crate::TaskError>> + Send + 'static {
+        let core = Arc::clone(&self.core.0);
+        async move { core.list.run().await }
+    }
+}
+
 /// Somebody else always wrote first.
 const fn contended() -> Error {
     let retry_after = Duration::from_secs(1);

@@ -44,8 +44,6 @@ pub struct Options {
     /// Whether the dispatcher works by itself, or only when told to
     /// ([`crate::Dispatcher::tick`]), as in a replay.
     pub self_driven: bool,
-    /// How long a dispatcher's lease on a zone lasts without being renewed.
-    pub lease: Duration,
 }
 
 impl Default for Options {
@@ -66,7 +64,6 @@ impl Default for Options {
             stacking: true,
             zone_capacity: 100_000,
             self_driven: true,
-            lease: Duration::from_secs(10),
         }
     }
 }

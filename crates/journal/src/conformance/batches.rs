@@ -97,7 +97,8 @@ fn the_first_check_that_fails_is_the_one_that_is_reported<S: Subject>(bench: &mu
 fn a_refused_write_has_no_effect_at_all<S: Subject>(bench: &mut Bench<S>) {
     let empty = view(bench);
     // Each of these lets every other part pass, so all of its other effects were at hand.
-    let spoilers: [(&str, fn(&mut Write)); 4] = [
+    type Spoil = fn(&mut Write);
+    let spoilers: [(&str, Spoil); 4] = [
         ("inbox", |write| write.processed.push(id("c", 1))),
         ("versions", |write| {
             write.appends.push(append("b", exactly(1), &["never"]))

@@ -42,7 +42,7 @@ fn the_first_event_of_all_is_chained_to_nothing<S: Subject>(bench: &mut Bench<S>
     };
     recorded.hash = Hash::of(Hash::GENESIS, &recorded);
     let expected = Event::new(recorded);
-    assert_eq!(applied.events, [expected.clone()]);
+    assert_eq!(applied.events, std::slice::from_ref(&expected));
     assert_eq!(applied.committed.head, Position(1));
     assert_eq!(applied.committed.versions, [Version(1)]);
     assert_eq!(bench.store().head().unwrap().hash, expected.hash);
@@ -71,7 +71,7 @@ fn an_append_states_the_version_that_it_builds_on<S: Subject>(bench: &mut Bench<
     assert_eq!(at_version(Expected::Any), Ok(vec![Version(2)]));
     assert_eq!(at_version(exactly(2)), Ok(vec![Version(3)]));
     assert_eq!(at_version(exactly(4)), conflict(exactly(4), 3));
-    assert_eq!(at_version(exactly(i64::MAX.unsigned_abs())).is_err(), true);
+    assert!(at_version(exactly(i64::MAX.unsigned_abs())).is_err());
 }
 
 fn a_stream_may_occur_twice_in_a_write<S: Subject>(bench: &mut Bench<S>) {

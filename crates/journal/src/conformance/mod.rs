@@ -43,6 +43,7 @@ mod model;
 mod outbox;
 mod pruning;
 mod random;
+mod reads;
 mod records;
 mod restarts;
 mod timers;
@@ -112,6 +113,7 @@ pub fn failures<S: Subject>(fresh: impl Fn() -> S) -> Vec<Failure> {
         records::checks(),
         batches::checks(),
         pruning::checks(),
+        reads::checks(),
         restarts::checks(),
     ];
     let mut failures = Vec::new();

@@ -75,7 +75,7 @@ fn a_row_is_kept_as_it_was_given<S: Subject>(bench: &mut Bench<S>) {
         created_at: at(7),
         published_at: None,
     };
-    assert_eq!(applied.outbox, [expected.clone()]);
+    assert_eq!(applied.outbox, std::slice::from_ref(&expected));
     assert_eq!(bench.store().outbox(0, 10).unwrap(), [expected]);
 }
 

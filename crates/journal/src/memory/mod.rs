@@ -13,6 +13,27 @@
 //!        crash: nothing happened      crash: batch lost    crash: durable, never told
 //! ```
 //!
+//! ```
+//! use steadfast_journal::memory::{self, Faults};
+//! use steadfast_journal::{Engine, RecordChange, StorageError, Write};
+//!
+//! let mut write = Write::default();
+//! let (space, key) = ("notes".into(), "a".to_owned());
+//! write.records.push(RecordChange { space, key, value: Some("kept".into()) });
+//!
+//! // Steps are numbered from 0: a commit begins, stages, and has synced.
+//! for (step, durable) in [(0, false), (1, false), (2, true)] {
+//!     let disk = memory::Disk::new();
+//!     let mut engine = memory::Engine::recover(disk.clone()).with_faults(Faults::at(step));
+//!     let answer = engine.commit(std::slice::from_ref(&write));
+//!     assert!(matches!(answer, Err(StorageError::Crashed { .. })));
+//!
+//!     let store = memory::Engine::recover(disk).store();
+//!     assert_eq!(store.record("notes", "a")?.is_some(), durable);
+//! }
+//! # Ok::<(), StorageError>(())
+//! ```
+//!
 //! # Limits
 //! Everything stays in memory for as long as the disk lives; events are never removed. There is
 //! no torn write: a batch is synced whole or not at all, which is what the SQL engines' own logs

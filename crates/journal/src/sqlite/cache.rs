@@ -46,7 +46,8 @@ impl<K: Hash + Eq + Clone, V: Copy> Recent<K, V> {
 
     pub(super) fn put(&mut self, key: K, value: V) {
         if self.young.len() >= self.limit {
-            self.old = std::mem::take(&mut self.young);
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
         self.young.insert(key, value);
     }

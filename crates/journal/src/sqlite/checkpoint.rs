@@ -7,10 +7,11 @@
 //!
 //! One thing needs both sides. The log starts over at its beginning only when every page in it
 //! has been copied and nobody appends meanwhile; under steady load there is always another page,
-//! and the log would grow for ever. So when it has reached [`Options::log_bytes`] and the thread
-//! has just copied most of it, the writer copies the rest between two batches: a few hundred
-//! pages at most, once per `log_bytes`. It never waits for readers; when one of them still looks
-//! at the log, the attempt is repeated after the next stretch.
+//! and the log would grow for ever. So when it has reached [`Options::log_bytes`] the thread
+//! copies once more, and then the writer copies what has come in the meantime, between two
+//! batches. For that moment it waits for the reads that are under way (new ones already use the
+//! database instead of the log), but not for longer than [`READERS`]; then there is another
+//! attempt after another stretch.
 //!
 //! A log that starts over is overwritten in place, so its syncs need not make the file longer,
 //! which is the slow part of a sync on most file systems. That is why it is not truncated.
@@ -21,12 +22,23 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::Options;
-use super::connection::PAGE_BYTES;
+use super::connection::{PAGE_BYTES, PATIENCE};
 use super::fault::Result;
+
+/// A log that is long and could not be started over is tried again after this part of
+/// [`Options::checkpoint_bytes`].
+///
+/// [`Options::checkpoint_bytes`]: super::Options::checkpoint_bytes
+const REST: u64 = 4;
+
+/// How long the writer waits for reads that are under way, all commits with it. Reads are bounded
+/// and take milliseconds.
+const READERS: Duration = Duration::from_millis(50);
 
 /// Pages in the log, as of the last commit.
 #[derive(Clone, Debug, Default)]
@@ -92,6 +104,8 @@ pub(super) struct Checkpointer {
     restart: u64,
     /// Pages of the log that have been copied, or are being copied.
     copied: u64,
+    /// The log is long, and the thread has been asked to copy once more.
+    chased: bool,
 }
 
 impl Checkpointer {
@@ -119,6 +133,7 @@ impl Checkpointer {
             every: (options.checkpoint_bytes / u64::from(PAGE_BYTES)).max(1),
             restart: (options.log_bytes / u64::from(PAGE_BYTES)).max(2),
             copied: 0,
+            chased: false,
         })
     }
 
@@ -128,26 +143,29 @@ impl Checkpointer {
         if length < self.copied {
             // The log has started over.
             self.copied = 0;
+            self.chased = false;
         }
         let fresh = length - self.copied;
-        let due = fresh >= self.every;
-        let rest = length >= self.restart && fresh > 0 && fresh < self.every;
-        if !due && !rest {
+        let long = length >= self.restart;
+        let due = fresh >= if long { self.every / REST } else { self.every };
+        if !(due || self.chased) {
             return;
         }
         let mut desk = self.shared.desk();
         if desk.running || desk.requested {
             return;
         }
-        if due {
+        if self.chased {
+            drop(desk);
+            if let Err(error) = start_over(writer) {
+                tracing::warn!(%error, "the log could not be started over");
+            }
+            self.chased = false;
+        } else {
             desk.requested = true;
             drop(desk);
             self.shared.changed.notify_one();
-        } else {
-            drop(desk);
-            if let Err(error) = copy(writer) {
-                tracing::warn!(%error, "the log could not be started over");
-            }
+            self.chased = long;
         }
         self.copied = length;
     }
@@ -167,6 +185,14 @@ impl Drop for Checkpointer {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// Copies the rest, and lets the next commit begin at the beginning of the log.
+fn start_over(writer: &Connection) -> rusqlite::Result<()> {
+    writer.busy_timeout(READERS)?;
+    let started = writer.query_row("PRAGMA wal_checkpoint(RESTART)", (), |_| Ok(()));
+    writer.busy_timeout(PATIENCE)?;
+    started
 }
 
 /// Copies what can be copied without waiting for anyone.

@@ -25,9 +25,9 @@ pub(super) fn digest(tenant: &str, key: &str) -> i64 {
     i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
 
-/// The columns that [`is_for`] and [`read`] expect.
-pub(super) const COLUMNS: &str =
-    "id, tenant, key, fingerprint, expires_at, status, location, version, body";
+/// Finds the rows with a digest, as [`is_for`] and [`read`] expect them.
+pub(super) const FIND: &str = "SELECT id, tenant, key, fingerprint, expires_at, status, location, \
+     version, body FROM claims WHERE digest = ?1";
 
 /// Whether a row belongs to this key and not to another one with the same digest.
 pub(super) fn is_for(row: &Row<'_>, tenant: &str, key: &str) -> Result<bool> {

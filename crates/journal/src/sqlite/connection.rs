@@ -13,7 +13,7 @@ pub(super) const PAGE_BYTES: u32 = 4_096;
 
 /// How long to wait when another connection of this process is in the way. That is a matter of
 /// microseconds; of seconds only when somebody works on the file with another tool.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection is used by one thread at a time, so it needs no lock of its own.
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -43,9 +43,8 @@ pub(super) fn writer(path: &Path, cache_bytes: usize) -> Result<Connection> {
 
 /// A connection that only reads.
 pub(super) fn reader(path: &Path, cache_bytes: usize) -> Result<Connection> {
-    let connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let connection = Connection::open_with_flags(path, FLAGS | OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     connection.busy_timeout(PATIENCE)?;
-    connection.pragma_update(None, "query_only", true)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "trusted_schema", false)?;

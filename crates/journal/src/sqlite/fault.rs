@@ -1,6 +1,6 @@
 //! From what SQLite reports to what the user can do about it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
@@ -20,6 +20,15 @@ pub(super) enum Fault {
     Closed(&'static str),
 }
 
+/// A failure with the directory that it concerns.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {fault}")]
+struct Located {
+    path: PathBuf,
+    #[source]
+    fault: Fault,
+}
+
 /// The result of a step inside the engine.
 pub(super) type Result<T> = std::result::Result<T, Fault>;
 
@@ -32,31 +41,29 @@ impl Fault {
     /// Names the path, and whose turn it is.
     pub(super) fn at(self, path: &Path, context: &'static str) -> StorageError {
         let path = path.to_owned();
-        match self {
-            Self::Damaged(what) => StorageError::Damaged { path, what },
-            Self::Closed(_) => StorageError::Other {
-                context,
-                source: Box::new(self),
-            },
-            Self::Sqlite(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                    StorageError::Damaged {
-                        path,
-                        what: error.to_string(),
-                    }
-                }
-                Some(ErrorCode::DiskFull) => StorageError::DiskFull { path },
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                    StorageError::InUse { path }
-                }
-                _ if is_unreadable(&error) => StorageError::Damaged {
+        let code = match &self {
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            Self::Damaged(_) | Self::Closed(_) => None,
+        };
+        match (self, code) {
+            (Self::Damaged(what), _) => StorageError::Damaged { path, what },
+            (fault, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
+                StorageError::Damaged {
                     path,
-                    what: error.to_string(),
-                },
-                _ => StorageError::Other {
-                    context,
-                    source: Box::new(error),
-                },
+                    what: fault.to_string(),
+                }
+            }
+            (_, Some(ErrorCode::DiskFull)) => StorageError::DiskFull { path },
+            (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => {
+                StorageError::InUse { path }
+            }
+            (Self::Sqlite(error), _) if is_unreadable(&error) => StorageError::Damaged {
+                path,
+                what: error.to_string(),
+            },
+            (fault, _) => StorageError::Other {
+                context,
+                source: Box::new(Located { path, fault }),
             },
         }
     }

@@ -18,8 +18,8 @@
 //!
 //! # Limits
 //! One process at a time, one machine, local disks (SQLite's log needs shared memory, which
-//! network file systems do not have). Memory: the caches of [`Options`] and about 20 MB at most
-//! for what the writer knows by heart.
+//! network file systems do not have). Memory: the caches of [`Options`], and for what the writer
+//! knows by heart up to 25 MB when keys are UUIDs.
 //!
 //! ```
 //! use steadfast_journal::{Journal, Position, Write, sqlite};
@@ -57,6 +57,7 @@ mod schema;
 mod state;
 mod statements;
 mod store;
+mod verify;
 
 use std::fmt;
 use std::path::Path;
@@ -75,6 +76,7 @@ use self::store::Reading;
 use crate::{Applied, Pruned, Refusal, StorageError, Store, Write};
 
 pub use options::Options;
+pub use verify::{EventFinding, Report, Step, verify};
 
 /// A journal in a directory.
 pub struct Engine {

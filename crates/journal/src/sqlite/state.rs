@@ -91,8 +91,9 @@ pub(super) fn load_names(connection: &Connection) -> Result<Names> {
 
 /// The end of the journal, the last outbox row, and the outbox's low-water mark.
 pub(super) fn load_head(connection: &Connection) -> Result<(Head, u64, u64)> {
-    let mut statement = connection
-        .prepare("SELECT position, hash, outbox_seq, published_up_to FROM head WHERE id = 1")?;
+    let mut statement = connection.prepare_cached(
+        "SELECT position, hash, outbox_seq, published_up_to FROM head WHERE id = 1",
+    )?;
     let mut rows = statement.query(())?;
     let Some(row) = rows.next()? else {
         return damaged("the row with the head is missing");

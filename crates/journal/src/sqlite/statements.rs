@@ -5,6 +5,8 @@
 
 use rusqlite::{CachedStatement, Connection};
 
+use super::claims;
+
 macro_rules! statements {
     ($($name:ident: $text:expr,)*) => {
         /// A statement of the writer.
@@ -32,8 +34,7 @@ statements! {
     HasMessage: "SELECT 1 FROM outbox_messages WHERE seq = ?1",
     Refuse: "INSERT INTO outbox_refused (seq, retry_count) VALUES (?1, 1) \
         ON CONFLICT DO UPDATE SET retry_count = min(retry_count + 1, 4294967295)",
-    FindClaim: "SELECT id, tenant, key, fingerprint, expires_at, status, location, version, body \
-        FROM claims WHERE digest = ?1",
+    FindClaim: claims::FIND,
     DropClaim: "DELETE FROM claims WHERE id = ?1",
     PutClaim: "INSERT INTO claims (digest, tenant, key, fingerprint, expires_at, status, location, \
         version, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

@@ -167,8 +167,7 @@ impl Store for Reading {
         now: Timestamp,
     ) -> std::result::Result<Option<Claimed>, StorageError> {
         self.read(|connection| {
-            let sql = format!("SELECT {} FROM claims WHERE digest = ?1", claims::COLUMNS);
-            let mut statement = connection.prepare_cached(&sql)?;
+            let mut statement = connection.prepare_cached(claims::FIND)?;
             let mut rows = statement.query([claims::digest(tenant, key)])?;
             while let Some(row) = rows.next()? {
                 if claims::is_for(row, tenant, key)? {

@@ -11,7 +11,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
-use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,63 +20,8 @@ use steadfast_dispatch::names::OrderId;
 use steadfast_dispatch::provider::Failure;
 use steadfast_time::Clock;
 
+use crate::Operation;
 use crate::limits::DELAY_MAX;
-
-/// A call of the provider port.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Operation {
-    /// Set articles aside.
-    Reserve,
-    /// Put them back.
-    Release,
-    /// Hold an amount.
-    Authorize,
-    /// Take it.
-    Capture,
-    /// Let it go.
-    Void,
-}
-
-impl Operation {
-    /// Every operation.
-    pub const ALL: [Self; 5] =
-        [Self::Reserve, Self::Release, Self::Authorize, Self::Capture, Self::Void];
-
-    /// Its name: `reserve`, `release`, `authorize`, `capture`, `void`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Reserve => "reserve",
-            Self::Release => "release",
-            Self::Authorize => "authorize",
-            Self::Capture => "capture",
-            Self::Void => "void",
-        }
-    }
-}
-
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-/// No operation has this name.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an operation; they are reserve, release, authorize, capture, void")]
-pub struct UnknownOperation(String);
-
-impl FromStr for Operation {
-    type Err = UnknownOperation;
-
-    fn from_str(text: &str) -> Result<Self, UnknownOperation> {
-        let found = Self::ALL.into_iter().find(|operation| operation.name() == text);
-        found.ok_or_else(|| UnknownOperation(text.chars().take(80).collect()))
-    }
-}
 
 /// How likely something is, from 0 (never) to 1 (always).
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
@@ -98,7 +42,11 @@ impl Probability {
     /// # Errors
     /// The number is not between 0 and 1, both included.
     pub fn new(number: f64) -> Result<Self, ProbabilityError> {
-        if (0.0..=1.0).contains(&number) { Ok(Self(number)) } else { Err(ProbabilityError(number)) }
+        if (0.0..=1.0).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(ProbabilityError(number))
+        }
     }
 
     /// The number.
@@ -145,7 +93,9 @@ mod millis {
         s.serialize_u64(u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
     }
 
-    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Duration, D::Error> {
+    pub(super) fn deserialize<'de, D: serde::Deserializer<'de>>(
+        d: D,
+    ) -> Result<Duration, D::Error> {
         u64::deserialize(d).map(Duration::from_millis)
     }
 }
@@ -154,14 +104,21 @@ impl Delay {
     /// Always the same.
     #[must_use]
     pub const fn fixed(length: Duration) -> Self {
-        Self { least: length, mean_extra: Duration::ZERO, most: length }
+        Self {
+            least: length,
+            mean_extra: Duration::ZERO,
+            most: length,
+        }
     }
 
     fn draw(self, rng: &mut Rng) -> Duration {
         // Inverse transform: −mean · ln(1 − u), with u in [0, 1).
         let extra = -self.mean_extra.as_secs_f64() * (1.0 - rng.f64()).ln();
         let extra = Duration::try_from_secs_f64(extra).unwrap_or(DELAY_MAX);
-        self.least.saturating_add(extra).min(self.most).min(DELAY_MAX)
+        self.least
+            .saturating_add(extra)
+            .min(self.most)
+            .min(DELAY_MAX)
     }
 }
 
@@ -204,8 +161,14 @@ impl Faults {
     /// Nothing goes wrong until [`Faults::set`].
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        let state = State { rng: Rng::with_seed(seed), plans: BTreeMap::new() };
-        Self { seed, state: Arc::new(Mutex::new(state)) }
+        let state = State {
+            rng: Rng::with_seed(seed),
+            plans: BTreeMap::new(),
+        };
+        Self {
+            seed,
+            state: Arc::new(Mutex::new(state)),
+        }
     }
 
     /// Changes the plan of one operation, from the next call on.
@@ -215,7 +178,9 @@ impl Faults {
 
     /// Changes the plan of every operation.
     pub fn set_all(&self, plan: Plan) {
-        self.state().plans.extend(Operation::ALL.map(|operation| (operation, plan)));
+        self.state()
+            .plans
+            .extend(Operation::ALL.map(|operation| (operation, plan)));
     }
 
     /// Ends all faults.
@@ -226,7 +191,11 @@ impl Faults {
     /// The plan of one operation.
     #[must_use]
     pub fn plan(&self, operation: Operation) -> Plan {
-        self.state().plans.get(&operation).copied().unwrap_or_default()
+        self.state()
+            .plans
+            .get(&operation)
+            .copied()
+            .unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -242,7 +211,12 @@ impl Faults {
         let unavailable = rng.f64() < plan.unavailable.get();
         let lose_reply = rng.f64() < plan.lose_reply.get();
         let refuse = self.opinion(operation, order) < plan.refuse.get();
-        Some(Fate { delay, unavailable, lose_reply, refuse })
+        Some(Fate {
+            delay,
+            unavailable,
+            lose_reply,
+            refuse,
+        })
     }
 
     /// A number in `[0, 1)` that belongs to the operation, the order and the seed.
@@ -263,16 +237,22 @@ impl Faults {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let Some(fate) = self.fate(operation, order) else { return work(false).await };
+        let Some(fate) = self.fate(operation, order) else {
+            return work(false).await;
+        };
         if !fate.delay.is_zero() {
             clock.sleep(fate.delay).await;
         }
         if fate.unavailable {
-            return Err(Failure::Unavailable { reason: "injected fault: away".to_owned() });
+            return Err(Failure::Unavailable {
+                reason: "injected fault: away".to_owned(),
+            });
         }
         let result = work(fate.refuse).await;
         if fate.lose_reply {
-            return Err(Failure::Unknown { reason: "injected fault: the answer is lost".to_owned() });
+            return Err(Failure::Unknown {
+                reason: "injected fault: the answer is lost".to_owned(),
+            });
         }
         result
     }
@@ -280,7 +260,9 @@ impl Faults {
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faults").field("plans", &self.state().plans).finish_non_exhaustive()
+        f.debug_struct("Faults")
+            .field("plans", &self.state().plans)
+            .finish_non_exhaustive()
     }
 }
 
@@ -301,7 +283,12 @@ mod tests {
             mean_extra: Duration::from_millis(20),
             most: Duration::from_millis(100),
         };
-        Plan { unavailable: half, refuse: half, lose_reply: half, delay }
+        Plan {
+            unavailable: half,
+            refuse: half,
+            lose_reply: half,
+            delay,
+        }
     }
 
     #[test]
@@ -325,7 +312,10 @@ mod tests {
         let again: Vec<bool> = (0..1_000).map(refuse).collect();
         assert_eq!(first, again);
         let refused = first.iter().filter(|refused| **refused).count();
-        assert!((400..600).contains(&refused), "{refused} of 1,000 at one half");
+        assert!(
+            (400..600).contains(&refused),
+            "{refused} of 1,000 at one half"
+        );
     }
 
     #[test]
@@ -336,7 +326,10 @@ mod tests {
         assert!(draws.iter().all(|d| (delay.least..=delay.most).contains(d)));
         let mean = draws.iter().sum::<Duration>() / 20_000;
         // The cut at 100 ms takes 20·e^(−95/20) ≈ 0.17 ms off the mean of 25 ms.
-        assert!(mean.abs_diff(Duration::from_micros(24_830)) < Duration::from_micros(600), "{mean:?}");
+        assert!(
+            mean.abs_diff(Duration::from_micros(24_830)) < Duration::from_micros(600),
+            "{mean:?}"
+        );
         let fixed = Delay::fixed(Duration::from_millis(7));
         assert_eq!(fixed.draw(&mut rng), Duration::from_millis(7));
     }
@@ -359,7 +352,11 @@ mod tests {
         .unwrap();
         assert_eq!(plan.delay, half().delay);
         assert_eq!(plan.lose_reply.get(), 0.25);
-        for bad in [r#"{"refuse": 1.5}"#, r#"{"refuse": -0.1}"#, r#"{"refuze": 1}"#] {
+        for bad in [
+            r#"{"refuse": 1.5}"#,
+            r#"{"refuse": -0.1}"#,
+            r#"{"refuze": 1}"#,
+        ] {
             assert!(serde_json::from_str::<Plan>(bad).is_err(), "{bad}");
         }
         assert!(Probability::new(f64::NAN).is_err());

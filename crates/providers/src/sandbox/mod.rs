@@ -30,7 +30,7 @@ use serde::{Deserialize, Serialize};
 use steadfast_journal::{Journal, Position, StorageError};
 use steadfast_time::Clock;
 
-pub use faults::{Delay, Faults, Operation, Plan, Probability, ProbabilityError, UnknownOperation};
+pub use faults::{Delay, Faults, Plan, Probability, ProbabilityError};
 pub use payment::{
     CurrencyTotals, Decline, DeclineError, Payment, PaymentEntry, PaymentState, PaymentTotals,
 };

@@ -13,8 +13,9 @@ use steadfast_journal::Position;
 
 use super::reply::{Rejected, json, key};
 use super::{order, read};
+use crate::Operation;
 use crate::limits::AUDIT_PAGE_MAX;
-use crate::sandbox::{Operation, Plan, Sandbox};
+use crate::sandbox::{Plan, Sandbox};
 
 pub(super) fn routes(sandbox: Sandbox) -> Router {
     Router::new()

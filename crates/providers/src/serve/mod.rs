@@ -22,9 +22,9 @@ use axum::routing::post;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use steadfast_dispatch::names::OrderId;
-use steadfast_dispatch::provider::{Payment, Stock};
 #[cfg(doc)]
 use steadfast_dispatch::provider::Failure;
+use steadfast_dispatch::provider::{Payment, Stock};
 use steadfast_time::Clock;
 
 use self::reply::{Rejected, call, json};
@@ -47,7 +47,14 @@ pub fn router(
     clock: Clock,
     token: Option<Secret>,
 ) -> Router {
-    guarded(contract(Engines { stock, payment, clock }), token)
+    guarded(
+        contract(Engines {
+            stock,
+            payment,
+            clock,
+        }),
+        token,
+    )
 }
 
 /// The contract over a sandbox, and what there is to see of it.
@@ -57,7 +64,10 @@ pub fn sandbox(sandbox: &Sandbox, clock: Clock, token: Option<Secret>) -> Router
         payment: Arc::new(sandbox.payment.clone()),
         clock,
     };
-    guarded(contract(engines).merge(look::routes(sandbox.clone())), token)
+    guarded(
+        contract(engines).merge(look::routes(sandbox.clone())),
+        token,
+    )
 }
 
 fn contract(engines: Engines) -> Router {
@@ -87,7 +97,9 @@ async fn admit(State(token): State<Arc<Secret>>, request: Request<Body>, next: N
     let rejected = Rejected::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
     let mut response = rejected.into_response();
     let scheme = HeaderValue::from_static("Bearer");
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+    response
+        .headers_mut()
+        .insert(header::WWW_AUTHENTICATE, scheme);
     response
 }
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use crate::limits::{KEY_BYTES_MAX, SERVED_CALL_DEFAULT};
+use crate::sandbox::code;
+use crate::wire::{IDEMPOTENCY_KEY, Problem, TIMEOUT_MS};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,9 +12,6 @@ use bytes::Bytes;
 use serde::Serialize;
 use steadfast_dispatch::provider::{Call, Failure};
 use steadfast_time::Clock;
-use crate::limits::{KEY_BYTES_MAX, SERVED_CALL_DEFAULT};
-use crate::sandbox::code;
-use crate::wire::{IDEMPOTENCY_KEY, Problem, TIMEOUT_MS};
 
 /// A request that got no further.
 pub(super) struct Rejected(Box<Response>);
@@ -57,7 +57,10 @@ impl From<Failure> for Rejected {
             Failure::Unavailable { reason } => {
                 let mut rejected =
                     Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason);
-                rejected.0.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                rejected
+                    .0
+                    .headers_mut()
+                    .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
                 rejected
             }
             Failure::Unknown { reason } => Self(Box::new(hang_up(reason))),
@@ -78,7 +81,9 @@ impl From<crate::sandbox::Error> for Rejected {
 fn hang_up(reason: String) -> Response {
     tracing::debug!(reason, "closing the connection without an answer");
     let failure = std::io::Error::other(reason);
-    Response::new(Body::from_stream(futures::stream::iter([Err::<Bytes, _>(failure)])))
+    Response::new(Body::from_stream(futures::stream::iter([Err::<Bytes, _>(
+        failure,
+    )])))
 }
 
 /// An answer with a body.
@@ -102,16 +107,29 @@ pub(super) fn call(clock: &Clock, headers: &HeaderMap) -> Result<Call, Rejected>
             None => return Err(Rejected::bad(format!("{TIMEOUT_MS} is a number"))),
         },
     };
-    Ok(Call { key, deadline: clock.monotonic() + limit })
+    Ok(Call {
+        key,
+        deadline: clock.monotonic() + limit,
+    })
 }
 
 /// The idempotency key. The IETF draft writes a quoted string, most services the bare text.
 pub(super) fn key(headers: &HeaderMap) -> Result<&str, Rejected> {
-    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).unwrap_or("");
-    let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
+    let key = headers
+        .get(IDEMPOTENCY_KEY)
+        .and_then(|key| key.to_str().ok())
+        .unwrap_or("");
+    let bare = key
+        .strip_prefix('"')
+        .and_then(|key| key.strip_suffix('"'))
+        .unwrap_or(key);
     if (1..=KEY_BYTES_MAX).contains(&bare.len()) {
         return Ok(bare);
     }
     let detail = format!("an Idempotency-Key of 1 to {KEY_BYTES_MAX} bytes is required");
-    Err(Rejected::new(StatusCode::BAD_REQUEST, "idempotency_key_missing", detail))
+    Err(Rejected::new(
+        StatusCode::BAD_REQUEST,
+        "idempotency_key_missing",
+        detail,
+    ))
 }

@@ -35,7 +35,11 @@ impl State {
                     *state = Some(Self::new(Arc::clone(definition), id, data));
                 }
                 (event, Some(state)) => state.apply(&event),
-                (_, None) => return Err(HistoryError::NoStart { version: record.version.0 }),
+                (_, None) => {
+                    return Err(HistoryError::NoStart {
+                        version: record.version.0,
+                    });
+                }
             }
         }
         Ok(())
@@ -64,7 +68,12 @@ impl State {
                     self.halt();
                 }
             }
-            Event::Unknown { attempt, retry_at, reason, .. } => {
+            Event::Unknown {
+                attempt,
+                retry_at,
+                reason,
+                ..
+            } => {
                 self.tries = Tries {
                     count: *attempt,
                     retry_at: Some(*retry_at),
@@ -72,8 +81,18 @@ impl State {
                     problem: Some(reason.clone()),
                 };
             }
-            Event::Deferred { attempt, retry_at, reason, .. }
-            | Event::UndoFailed { attempt, retry_at, reason, .. } => {
+            Event::Deferred {
+                attempt,
+                retry_at,
+                reason,
+                ..
+            }
+            | Event::UndoFailed {
+                attempt,
+                retry_at,
+                reason,
+                ..
+            } => {
                 self.tries = Tries {
                     count: *attempt,
                     retry_at: Some(*retry_at),
@@ -87,7 +106,11 @@ impl State {
             }
             Event::Waiting { until, .. } => self.waiting = Some(Waiting { until: *until }),
             Event::TimedOut { step } => {
-                self.blame(Some(self.place(step)), "timed_out", "no signal came in time");
+                self.blame(
+                    Some(self.place(step)),
+                    "timed_out",
+                    "no signal came in time",
+                );
                 self.turn_around();
             }
             Event::Stalled { step, .. } => {
@@ -159,7 +182,11 @@ impl State {
     fn blame(&mut self, step: Option<usize>, code: &str, reason: &str) {
         if self.fault.is_none() {
             let step = step.map(|index| self.definition.steps()[index].name());
-            self.fault = Some(Fault { step, code: code.to_owned(), reason: reason.to_owned() });
+            self.fault = Some(Fault {
+                step,
+                code: code.to_owned(),
+                reason: reason.to_owned(),
+            });
         }
     }
 

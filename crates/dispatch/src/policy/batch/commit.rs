@@ -1,25 +1,28 @@
-//! commit
-use super::Options;
+//! What of the planned routes must be instructed now.
+//!
+//! An instruction can not be taken back, and every minute brings orders that were not known. So a
+//! trip is started only when waiting one more tick would make its pickup later.
+
 use super::instance::Instance;
-use super::route::Stop;
+use super::route::Route;
 use crate::policy::{Plan, Snapshot, Trip};
 
-pub(super) fn due(snapshot: &Snapshot, instance: &Instance, routes: &[&[Stop]], options: &Options) -> Plan {
-    let mut trips = Vec::new();
-    for (k, stops) in routes.iter().enumerate() {
-        let rider = &instance.riders[k];
-        let c = &snapshot.couriers[rider.snapshot_index];
-        if !c.may_instruct_now || rider.free > 0 {
-            continue;
-        }
-        let Some(stop) = stops.first() else { continue };
-        let arrive = instance.to_merchant(k, stop.merchant as usize) + instance.before_pickup;
-        if arrive + options.tick_s > stop.ready {
-            trips.push(Trip {
-                courier: rider.snapshot_index,
-                orders: stop.jobs().map(|j| instance.jobs[j].snapshot_index).collect(),
-            });
-        }
-    }
-    Plan { trips }
+/// The first trips of those couriers who may be instructed now and can not wait.
+pub(super) fn due(
+    snapshot: &Snapshot,
+    instance: &Instance,
+    routes: &[Route],
+    tick_s: i64,
+) -> Plan {
+    let due = |(route, rider): (&Route, &super::instance::Rider)| {
+        let candidate = &snapshot.couriers[rider.courier];
+        let (start, stop) = (route.states.first()?, route.stops.first()?);
+        let pickup = start.pickup(instance, stop.merchant, i64::MIN);
+        let may = candidate.may_instruct_now && rider.free == 0;
+        (may && pickup + tick_s > stop.ready()).then(|| Trip {
+            courier: rider.courier,
+            orders: stop.jobs().map(|job| instance.jobs[job].order).collect(),
+        })
+    };
+    Plan { trips: routes.iter().zip(&instance.riders).filter_map(due).collect() }
 }

@@ -1,84 +1,106 @@
-//! insertion
-use super::instance::Instance;
-use super::route::{Route, State, Stop, Weights};
+//! The cheapest place for one order in all routes.
+//!
+//! This is where a decision spends its time. Two bounds skip what can not be better: couriers
+//! are tried by their straight arrival at the merchant, and a customer is never served earlier
+//! than by going there straight. Both leave room for what the change may save at the end of
+//! the courier's route; without it the couriers far from all orders, who should be used first, are
+//! exactly the ones that are skipped.
 
+use super::instance::Instance;
+use super::route::{Route, SECOND, Stop};
+
+/// A way to serve a job.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Insertion {
     pub rider: usize,
-    pub delta: i64,
+    /// What it adds to the cost of the rider's route.
+    pub cost: i64,
+    /// The new or changed trip.
     pub stop: Stop,
+    /// Its place in the route.
     pub at: usize,
+    /// Whether it takes the place of the trip that is there.
     pub replaces: bool,
 }
 
-pub(super) fn best(
-    instance: &Instance,
-    w: &Weights,
-    routes: &[Route],
-    job: usize,
-    trips_max: usize,
-    rng: &mut fastrand::Rng,
-    blink: bool,
-) -> Option<Insertion> {
-    let mut best: Option<Insertion> = None;
-    let single = Stop::single(instance, job);
-    let door = instance.jobs[job].door + instance.after_pickup + instance.before_dropoff;
-    for &(direct, rider) in instance.reach(instance.jobs[job].merchant) {
-        let rider = rider as usize;
-        let route = &routes[rider];
-        let least = (single.ready.max(i64::from(direct) + instance.before_pickup) + door) * 1000;
-        if let Some(b) = &best {
-            if b.delta <= least - w.approach * instance.approach_max {
-                break;
+/// Searches all routes for one job.
+pub(super) struct Inserter<'a> {
+    pub instance: &'a Instance,
+    /// Share of a courier's time, see [`State::total`](super::route::State::total).
+    pub share: i64,
+    pub trips_max: usize,
+}
+
+impl Inserter<'_> {
+    /// The cheapest insertion; `None` if no rider can serve the job. Now and then, by
+    /// `overlook`, a better one is passed over, which keeps the search from walking in circles.
+    pub fn best(
+        &self,
+        routes: &[Route],
+        job: usize,
+        mut overlook: impl FnMut() -> bool,
+    ) -> Option<Insertion> {
+        let instance = self.instance;
+        let wanted = &instance.jobs[job];
+        let single = Stop::single(instance, job);
+        let ride = instance.after_pickup + wanted.door + instance.before_dropoff;
+        let saved_max = self.share * instance.approach_max;
+        let mut best: Option<Insertion> = None;
+        for reach in instance.reach(wanted.merchant) {
+            let route = &routes[reach.rider];
+            let pickup = wanted.ready.max(reach.arrive + instance.before_pickup);
+            if let Some(best) = &best {
+                let least = (pickup + ride) * SECOND;
+                if least - saved_max >= best.cost {
+                    break;
+                }
+                let saved = instance.approach(route.end().place)
+                    - instance.approach(instance.place_of(job));
+                if least - self.share * saved.max(0) >= best.cost {
+                    continue;
+                }
             }
-            let end = route.states[route.stops.len()].place;
-            if b.delta <= least + w.approach * (instance.approach(instance.place_of_job(job)) - instance.approach(end)).min(0) {
+            if wanted.excluded.contains(&reach.rider) {
                 continue;
             }
-        }
-        if !instance.jobs[job].excluded.is_empty() && instance.jobs[job].excluded.contains(&rider) {
-            continue;
-        }
-        let off = instance.riders[rider].off;
-        let cap = instance.riders[rider].spare;
-        let n = route.stops.len();
-        let mut consider = |at: usize, stop: Stop, replaces: bool, best: &mut Option<Insertion>| {
-            let limit = best.as_ref().map_or(i64::MAX, |b| b.delta);
-            let rest = at + usize::from(replaces);
-            if !replaces {
-                let st = &route.states[at];
-                let arrive = st.time + instance.to_merchant(st.place, stop.merchant as usize);
-                let pickup = stop.ready.max(arrive + instance.before_pickup);
-                if pickup > off || (at < n && (pickup + door) * 1000 >= limit) {
-                    return;
+            let mut limit = best.map_or(i64::MAX, |best| best.cost);
+            let rider = &instance.riders[reach.rider];
+            let mut consider = |at: usize, stop: Stop, replaces: bool| {
+                let cost = self.cost(route, rider.off, at, &stop, replaces);
+                if let Some(cost) = cost.filter(|&cost| cost < limit && !overlook()) {
+                    limit = cost;
+                    best = Some(Insertion { rider: reach.rider, cost, stop, at, replaces });
+                }
+            };
+            if route.stops.len() < self.trips_max {
+                for at in 0..=route.stops.len() {
+                    consider(at, single, false);
                 }
             }
-            let Some(mut s) = route.states[at].after(instance, &stop, off) else { return };
-            for k in rest..n {
-                match s.after(instance, &route.stops[k], off) {
-                    Some(x) => s = x,
-                    None => return,
-                }
-            }
-            let delta = s.cost + w.terminal(instance, &s, off) - route.total;
-            if delta < limit && !(blink && rng.u8(..) < 3) {
-                *best = Some(Insertion { rider, delta, stop, at, replaces });
-            }
-        };
-        if n < trips_max {
-            for at in 0..=n {
-                consider(at, single, false, &mut best);
-            }
-        }
-        for at in 0..n {
-            let stop = &route.stops[at];
-            if stop.merchant == single.merchant && (stop.len as usize) < cap {
-                for k in 0..=stop.len as usize {
-                    consider(at, stop.with(instance, k, job), true, &mut best);
+            for (at, stop) in route.stops.iter().enumerate() {
+                if stop.merchant == wanted.merchant && stop.len() < rider.capacity {
+                    for delivery in 0..=stop.len() {
+                        consider(at, stop.with(instance, delivery, job), true);
+                    }
                 }
             }
         }
+        best
     }
-    let _ = State { time: 0, place: 0, cost: 0 };
-    best
+
+    /// What a new or changed stop adds to a route; `None` if a pickup would be after the shift.
+    fn cost(
+        &self,
+        route: &Route,
+        off: i64,
+        at: usize,
+        stop: &Stop,
+        replaces: bool,
+    ) -> Option<i64> {
+        let mut state = route.states[at].after(self.instance, stop, off)?;
+        for stop in &route.stops[at + usize::from(replaces)..] {
+            state = state.after(self.instance, stop, off)?;
+        }
+        Some(state.total(self.instance, off, self.share) - route.total)
+    }
 }

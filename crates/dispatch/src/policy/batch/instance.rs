@@ -1,183 +1,258 @@
-//! instance
+//! A snapshot made ready for the search: small indices, times from now, tables of travel times.
+//!
+//! The search looks up millions of travel times in a decision and computes none. A *place* is
+//! where a courier can stand: at the start of his route (places `0..riders`) or at a customer's
+//! door (the rest).
+
+use std::collections::HashMap;
+
 use super::Options;
-use crate::policy::{Point, Snapshot};
+use crate::policy::{Point, Snapshot, Travel};
 
-pub(super) const BUNDLE_LIMIT: usize = 6;
-
-#[derive(Debug, Clone)]
+/// A waiting order. Times are seconds from now.
+#[derive(Debug)]
 pub(super) struct Job {
-    pub snapshot_index: usize,
+    /// Index into the snapshot's orders.
+    pub order: usize,
     pub merchant: usize,
-    pub placed: i64,
     pub ready: i64,
+    /// Travel time from the merchant to the customer.
     pub door: i64,
+    /// Riders who must not get it.
     pub excluded: Vec<usize>,
 }
 
-#[derive(Debug, Clone)]
+/// A courier. Times are seconds from now.
+#[derive(Debug)]
 pub(super) struct Rider {
-    pub snapshot_index: usize,
+    /// Index into the snapshot's couriers.
+    pub courier: usize,
+    /// From when he is free; 0 if he is now.
     pub free: i64,
+    /// Last pickup.
     pub off: i64,
-    pub spare: usize,
+    /// Most orders on one trip.
+    pub capacity: usize,
+}
+
+/// A rider as seen from a merchant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Reach {
+    /// When he can be there if he goes straight.
+    pub arrive: i64,
+    pub rider: usize,
 }
 
 #[derive(Debug)]
 pub(super) struct Instance {
     pub jobs: Vec<Job>,
     pub riders: Vec<Rider>,
-    pub merchants: Vec<Point>,
-    to_merchant: Vec<i32>,
-    between: Vec<i32>,
-    approach: Vec<i32>,
-    reach: Vec<Vec<(i32, u16)>>,
+    /// Largest approach of a place.
     pub approach_max: i64,
+    /// Halves of the service times.
     pub before_pickup: i64,
     pub after_pickup: i64,
     pub before_dropoff: i64,
     pub after_dropoff: i64,
+    merchants: usize,
+    to_merchant: Vec<i64>,
+    between: Vec<i64>,
+    approach: Vec<i64>,
+    reach: Vec<Vec<Reach>>,
 }
 
 impl Instance {
     pub fn new(snapshot: &Snapshot, options: &Options) -> Self {
-        let now = snapshot.now_s;
         let travel = &snapshot.travel;
-        let mut ids: Vec<u32> = Vec::new();
-        let mut merchants: Vec<Point> = Vec::new();
-        let mut jobs = Vec::new();
-        let mut doors = Vec::new();
-        let riders: Vec<Rider> = snapshot
-            .couriers
+        let riders = riders(snapshot, options);
+        let (jobs, merchants) = jobs(snapshot, options, &riders);
+        let starts = riders.iter().map(|rider| snapshot.couriers[rider.courier].position);
+        let doors = jobs.iter().map(|job| snapshot.orders[job.order].dropoff);
+        let places: Vec<Point> = starts.chain(doors).collect();
+        let to_merchant: Vec<i64> = places
             .iter()
-            .enumerate()
-            .filter(|(_, c)| c.spare > 0 && c.free_s <= now + options.horizon_s && c.off_s >= now)
-            .map(|(i, c)| Rider {
-                snapshot_index: i,
-                free: c.departs_s(now) - now,
-                off: c.off_s - now,
-                spare: c.spare.min(options.bundle_max).min(BUNDLE_LIMIT),
-            })
+            .flat_map(|&place| merchants.iter().map(move |&m| travel.seconds(place, m)))
             .collect();
-        for (i, o) in snapshot.orders.iter().enumerate() {
-            if o.ready_s > now + options.look_ahead_s {
-                continue;
-            }
-            let merchant = match ids.iter().position(|&id| id == o.merchant) {
-                Some(m) => m,
-                None => {
-                    ids.push(o.merchant);
-                    merchants.push(o.pickup);
-                    ids.len() - 1
-                }
-            };
-            doors.push(o.dropoff);
-            jobs.push(Job {
-                snapshot_index: i,
-                merchant,
-                placed: o.placed_s - now,
-                ready: o.ready_s - now,
-                door: travel.seconds(merchants[merchant], o.dropoff),
-                excluded: riders
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, r)| o.excluded.contains(&r.snapshot_index))
-                    .map(|(k, _)| k)
-                    .collect(),
-            });
-        }
-        let places: Vec<Point> = riders
-            .iter()
-            .map(|r| snapshot.couriers[r.snapshot_index].position)
-            .chain(doors.iter().copied())
-            .collect();
-        let m = merchants.len();
-        let mut to_merchant = Vec::with_capacity(places.len() * m);
-        for &p in &places {
-            for &q in &merchants {
-                to_merchant.push(travel.seconds(p, q) as i32);
-            }
-        }
-        let reach = (0..m)
-            .map(|q| {
-                let mut near: Vec<(i32, u16)> = riders
-                    .iter()
-                    .enumerate()
-                    .map(|(k, r)| (r.free as i32 + to_merchant[k * m + q], k as u16))
-                    .filter(|&(t, k)| i64::from(t) <= riders[k as usize].off)
-                    .collect();
-                near.sort_unstable();
-                near.truncate(options.x[4] as usize);
-                near
-            })
-            .collect();
-        let n = jobs.len();
-        let mut between = vec![0i32; n * n];
-        for a in 0..n {
-            for b in 0..a {
-                if jobs[a].merchant == jobs[b].merchant {
-                    let t = travel.seconds(doors[a], doors[b]) as i32;
-                    between[a * n + b] = t;
-                    between[b * n + a] = t;
-                }
-            }
-        }
-        // expected approach: mean of nearest quarter of all known orders' merchants
-        let mut all: Vec<(Point, u32)> = Vec::new();
-        for o in &snapshot.orders {
-            match all.iter_mut().find(|(p, _)| *p == o.pickup) {
-                Some((_, k)) => *k += 1,
-                None => all.push((o.pickup, 1)),
-            }
-        }
-        let total: u32 = all.iter().map(|&(_, k)| k).sum();
-        let mut approach = Vec::with_capacity(places.len());
-        for &p in &places {
-            let mut d: Vec<(i64, u32)> = all.iter().map(|&(q, k)| (travel.seconds(p, q), k)).collect();
-            d.sort_unstable();
-            let want = (total * options.x[1] as u32).div_ceil(100).max(1);
-            let (mut got, mut sum) = (0u32, 0i64);
-            for (t, k) in d {
-                let take = k.min(want - got);
-                sum += t * take as i64;
-                got += take;
-                if got == want {
-                    break;
-                }
-            }
-            approach.push(if got > 0 { (sum / got as i64) as i32 } else { 0 });
-        }
+        let approach = approach(&to_merchant, &jobs, merchants.len(), places.len());
         Self {
-            jobs,
-            riders,
-            merchants,
-            to_merchant,
-            between,
-            approach_max: i64::from(approach.iter().copied().max().unwrap_or(0)),
-            approach,
-            reach,
+            approach_max: approach.iter().copied().max().unwrap_or(0),
             before_pickup: snapshot.service.before_pickup_s(),
             after_pickup: snapshot.service.after_pickup_s(),
             before_dropoff: snapshot.service.before_dropoff_s(),
             after_dropoff: snapshot.service.after_dropoff_s(),
+            merchants: merchants.len(),
+            between: between(travel, &jobs, &places[riders.len()..]),
+            reach: reach(&to_merchant, &riders, merchants.len()),
+            to_merchant,
+            approach,
+            jobs,
+            riders,
         }
     }
-    #[inline]
+
+    /// Travel time from a place to a merchant.
     pub fn to_merchant(&self, place: usize, merchant: usize) -> i64 {
-        i64::from(self.to_merchant[place * self.merchants.len() + merchant])
+        self.to_merchant[place * self.merchants + merchant]
     }
-    pub fn reach(&self, merchant: usize) -> &[(i32, u16)] {
-        &self.reach[merchant]
+
+    /// Travel time between the doors of two jobs of one merchant.
+    pub fn between(&self, from: usize, to: usize) -> i64 {
+        self.between[from * self.jobs.len() + to]
     }
-    #[inline]
-    pub fn between(&self, a: usize, b: usize) -> i64 {
-        i64::from(self.between[a * self.jobs.len() + b])
-    }
-    #[inline]
+
+    /// Mean travel time from a place to the merchants of the waiting orders.
     pub fn approach(&self, place: usize) -> i64 {
-        i64::from(self.approach[place])
+        self.approach[place]
     }
-    #[inline]
-    pub fn place_of_job(&self, job: usize) -> usize {
+
+    /// The door of a job as a place.
+    pub fn place_of(&self, job: usize) -> usize {
         self.riders.len() + job
     }
+
+    /// Riders who can be at a merchant before the end of their shift, the first one first.
+    pub fn reach(&self, merchant: usize) -> &[Reach] {
+        &self.reach[merchant]
+    }
+
+    /// How far two jobs are from being alternatives for the same rider, in seconds: the drive
+    /// from one's door to the other's merchant, and the time between their being ready.
+    pub fn apart(&self, one: usize, other: usize) -> i64 {
+        let (a, b) = (&self.jobs[one], &self.jobs[other]);
+        let drive = if a.merchant == b.merchant {
+            0
+        } else {
+            let there = self.to_merchant(self.place_of(one), b.merchant);
+            there.min(self.to_merchant(self.place_of(other), a.merchant))
+        };
+        drive + (a.ready.max(0) - b.ready.max(0)).abs()
+    }
+}
+
+fn riders(snapshot: &Snapshot, options: &Options) -> Vec<Rider> {
+    let now_s = snapshot.now_s;
+    let most = options.bundle_max.min(Options::BUNDLE_LIMIT);
+    let mut riders: Vec<Rider> = snapshot
+        .couriers
+        .iter()
+        .enumerate()
+        .map(|(courier, candidate)| Rider {
+            courier,
+            free: candidate.departs_s(now_s).saturating_sub(now_s),
+            off: candidate.off_s.saturating_sub(now_s),
+            capacity: candidate.spare.min(most),
+        })
+        .filter(|r| r.capacity > 0 && r.free <= options.horizon_s && r.free <= r.off)
+        .collect();
+    keep_first(&mut riders, options.couriers_max, |rider| rider.free, |rider| rider.courier);
+    riders
+}
+
+/// The jobs, and the positions of their merchants.
+fn jobs(snapshot: &Snapshot, options: &Options, riders: &[Rider]) -> (Vec<Job>, Vec<Point>) {
+    let mut orders: Vec<usize> = (0..snapshot.orders.len())
+        .filter(|&o| snapshot.orders[o].ready_s.saturating_sub(snapshot.now_s) <= options.look_ahead_s)
+        .collect();
+    keep_first(&mut orders, options.orders_max, |&o| snapshot.orders[o].ready_s, |&o| o);
+    let mut merchants = Vec::new();
+    let mut by_id: HashMap<u32, usize> = HashMap::new();
+    let job = |order: usize| {
+        let waiting = &snapshot.orders[order];
+        let merchant = *by_id.entry(waiting.merchant).or_insert_with(|| {
+            merchants.push(waiting.pickup);
+            merchants.len() - 1
+        });
+        let is_excluded = |&rider: &usize| waiting.excluded.contains(&riders[rider].courier);
+        Job {
+            order,
+            merchant,
+            ready: waiting.ready_s.saturating_sub(snapshot.now_s),
+            door: snapshot.travel.seconds(merchants[merchant], waiting.dropoff),
+            excluded: if waiting.excluded.is_empty() {
+                Vec::new()
+            } else {
+                (0..riders.len()).filter(is_excluded).collect()
+            },
+        }
+    };
+    let jobs = orders.into_iter().map(job).collect();
+    (jobs, merchants)
+}
+
+/// Keeps the `most` items that come first by `urgency`, in the sequence of `index`.
+fn keep_first<T>(
+    items: &mut Vec<T>,
+    most: usize,
+    urgency: impl Fn(&T) -> i64,
+    index: impl Fn(&T) -> usize,
+) {
+    if items.len() > most {
+        items.sort_by_key(|item| (urgency(item), index(item)));
+        items.truncate(most);
+        items.sort_by_key(index);
+    }
+}
+
+fn between(travel: &Travel, jobs: &[Job], doors: &[Point]) -> Vec<i64> {
+    let n = jobs.len();
+    let mut table = vec![0; n * n];
+    for from in 0..n {
+        for to in (0..n).filter(|&to| jobs[to].merchant == jobs[from].merchant) {
+            table[from * n + to] = travel.seconds(doors[from], doors[to]);
+        }
+    }
+    table
+}
+
+/// For each place the mean travel time to the merchants, weighted by their waiting orders.
+fn approach(to_merchant: &[i64], jobs: &[Job], merchants: usize, places: usize) -> Vec<i64> {
+    let mut waiting = vec![0; merchants];
+    for job in jobs {
+        waiting[job.merchant] += 1;
+    }
+    if merchants == 0 {
+        return vec![0; places];
+    }
+    to_merchant
+        .chunks_exact(merchants)
+        .map(|row| {
+            let sum: i64 = row.iter().zip(&waiting).map(|(travel, orders)| travel * orders).sum();
+            sum / jobs.len() as i64
+        })
+        .collect()
+}
+
+fn reach(to_merchant: &[i64], riders: &[Rider], merchants: usize) -> Vec<Vec<Reach>> {
+    let of_merchant = |merchant: usize| {
+        let mut reach: Vec<Reach> = riders
+            .iter()
+            .enumerate()
+            .map(|(rider, r)| Reach {
+                arrive: r.free + to_merchant[rider * merchants + merchant],
+                rider,
+            })
+            .filter(|reach| reach.arrive <= riders[reach.rider].off)
+            .collect();
+        reach.sort_unstable();
+        reach
+    };
+    (0..merchants).map(of_merchant).collect()
+}
+
+/// The jobs nearest to each job by [`Instance::apart`], at most `most`, nearest first.
+pub(super) fn neighbours(instance: &Instance, most: usize) -> Vec<Vec<usize>> {
+    let jobs = instance.jobs.len();
+    let of_job = |job: usize| {
+        let mut others: Vec<(i64, usize)> = (0..jobs)
+            .filter(|&other| other != job)
+            .map(|other| (instance.apart(job, other), other))
+            .collect();
+        if others.len() > most {
+            others.select_nth_unstable(most);
+            others.truncate(most);
+        }
+        others.sort_unstable();
+        others.into_iter().map(|(_, other)| other).collect()
+    };
+    (0..jobs).map(of_job).collect()
 }

@@ -1,46 +1,73 @@
-//! route
-use super::instance::{BUNDLE_LIMIT, Instance};
+//! A courier's planned trips and what they cost.
+//!
+//! The state after each stop is kept, so that a change at one stop costs only what follows it.
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+use super::Options;
+use super::instance::Instance;
+
+/// One second of waiting of one customer, in units of cost.
+pub(super) const SECOND: i64 = 1000;
+
+/// One trip: a merchant and the jobs carried from there, in the sequence of delivery.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Stop {
-    pub merchant: u32,
-    pub len: u8,
-    pub ready: i64,
-    jobs: [u16; BUNDLE_LIMIT],
+    pub merchant: usize,
+    /// When the last of its jobs is ready.
+    ready: i64,
+    len: u8,
+    jobs: [u16; Options::BUNDLE_LIMIT],
 }
 
 impl Stop {
     pub fn single(instance: &Instance, job: usize) -> Self {
-        let mut jobs = [0; BUNDLE_LIMIT];
-        jobs[0] = job as u16;
-        Self { merchant: instance.jobs[job].merchant as u32, len: 1, ready: instance.jobs[job].ready, jobs }
+        let mut stop = Self {
+            merchant: instance.jobs[job].merchant,
+            ready: i64::MIN,
+            len: 0,
+            jobs: [0; Options::BUNDLE_LIMIT],
+        };
+        stop.push(instance, job);
+        stop
     }
-    pub fn jobs(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
-        self.jobs[..self.len as usize].iter().map(|&j| j as usize)
+
+    pub fn len(&self) -> usize {
+        usize::from(self.len)
     }
+
+    pub fn ready(&self) -> i64 {
+        self.ready
+    }
+
+    pub fn jobs(&self) -> impl Iterator<Item = usize> + '_ {
+        self.jobs[..self.len()].iter().map(|&job| usize::from(job))
+    }
+
+    /// The same trip with `job` as its delivery number `at`.
     pub fn with(&self, instance: &Instance, at: usize, job: usize) -> Self {
         let mut next = *self;
-        next.jobs.copy_within(at..self.len as usize, at + 1);
-        next.jobs[at] = job as u16;
-        next.len += 1;
-        next.ready = next.ready.max(instance.jobs[job].ready);
+        next.push(instance, job);
+        let len = next.len();
+        next.jobs[at..len].rotate_right(1);
         next
     }
+
+    /// The same trip without `job`; it may carry nothing then.
     pub fn without(&self, instance: &Instance, job: usize) -> Self {
-        let mut next = *self;
-        next.len = 0;
-        next.ready = i64::MIN;
-        for j in self.jobs() {
-            if j != job {
-                next.jobs[next.len as usize] = j as u16;
-                next.len += 1;
-                next.ready = next.ready.max(instance.jobs[j].ready);
-            }
+        let mut next = Self { ready: i64::MIN, len: 0, ..*self };
+        for kept in self.jobs().filter(|&kept| kept != job) {
+            next.push(instance, kept);
         }
         next
     }
+
+    fn push(&mut self, instance: &Instance, job: usize) {
+        self.jobs[self.len()] = job as u16;
+        self.len += 1;
+        self.ready = self.ready.max(instance.jobs[job].ready);
+    }
 }
 
+/// Where and when a courier is free, and what his customers have cost up to there.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct State {
     pub time: i64,
@@ -49,77 +76,80 @@ pub(super) struct State {
 }
 
 impl State {
-    #[inline]
-    pub fn after(&self, instance: &Instance, stop: &Stop, off: i64) -> Option<State> {
-        let arrive = self.time + instance.to_merchant(self.place, stop.merchant as usize);
-        let pickup = stop.ready.max(arrive + instance.before_pickup);
+    /// When the courier can pick up at a merchant.
+    pub fn pickup(&self, instance: &Instance, merchant: usize, ready: i64) -> i64 {
+        let arrive = self.time + instance.to_merchant(self.place, merchant);
+        ready.max(arrive + instance.before_pickup)
+    }
+
+    /// The state after one more trip; `None` if its pickup is after the end of the shift. The
+    /// same times as [`trip_times`](crate::policy::trip_times), by table.
+    pub fn after(&self, instance: &Instance, stop: &Stop, off: i64) -> Option<Self> {
+        let pickup = self.pickup(instance, stop.merchant, stop.ready);
         if pickup > off {
             return None;
         }
-        let mut time = pickup + instance.after_pickup;
-        let mut cost = self.cost;
-        let mut last = usize::MAX;
-        for j in stop.jobs() {
-            time += if last == usize::MAX { instance.jobs[j].door } else { instance.between(last, j) };
-            time += instance.before_dropoff;
-            cost += time * 1000;
-            time += instance.after_dropoff;
-            last = j;
+        let mut next = Self { time: pickup + instance.after_pickup, ..*self };
+        let mut last = None;
+        for job in stop.jobs() {
+            next.time += match last {
+                None => instance.jobs[job].door,
+                Some(last) => instance.between(last, job),
+            };
+            next.time += instance.before_dropoff;
+            next.cost += next.time * SECOND;
+            next.time += instance.after_dropoff;
+            next.place = instance.place_of(job);
+            last = Some(job);
         }
-        Some(State { time, place: instance.place_of_job(last), cost })
+        Some(next)
+    }
+
+    /// The cost of a route that ends here: its customers, and the share of the courier's time
+    /// until he can be useful again.
+    pub fn total(&self, instance: &Instance, off: i64, share: i64) -> i64 {
+        self.cost + share * (self.time + instance.approach(self.place)).min(off)
     }
 }
 
+/// The trips of one courier.
 #[derive(Debug, Clone)]
 pub(super) struct Route {
     pub stops: Vec<Stop>,
+    /// One more than there are stops: before the first, and after each.
     pub states: Vec<State>,
     pub total: i64,
 }
 
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Weights {
-    pub time: i64,
-    pub approach: i64,
-    pub x: [i64; 6],
-}
-
-impl Weights {
-    #[inline]
-    pub fn terminal(&self, instance: &Instance, state: &State, off: i64) -> i64 {
-        if self.x[0] == 1 {
-            let a = self.approach * instance.approach(state.place) / self.time.max(1);
-            return self.time * (state.time + a).min(off);
-        }
-        self.time * state.time + self.approach * instance.approach(state.place)
-    }
-}
-
 impl Route {
-    pub fn empty(instance: &Instance, rider: usize, w: &Weights) -> Self {
-        let s = State { time: instance.riders[rider].free, place: rider, cost: 0 };
-        Self { stops: Vec::new(), states: vec![s], total: w.terminal(instance, &s, instance.riders[rider].off) }
+    pub fn empty(instance: &Instance, rider: usize, share: i64) -> Self {
+        let start = State { time: instance.riders[rider].free, place: rider, cost: 0 };
+        let off = instance.riders[rider].off;
+        Self {
+            stops: Vec::new(),
+            states: vec![start],
+            total: start.total(instance, off, share),
+        }
     }
-    pub fn refresh(&mut self, instance: &Instance, off: i64, from: usize, w: &Weights) {
-        self.states.truncate(from + 1);
-        for k in from..self.stops.len() {
-            let next = self.states[k].after(instance, &self.stops[k], off);
-            match next {
-                Some(s) => self.states.push(s),
-                // removal can only make it earlier, except for a failing triangle inequality
-                None => {
-                    self.total = i64::MAX / 4;
-                    let s = self.states[k];
-                    self.states.push(s);
-                }
+
+    /// The last state.
+    pub fn end(&self) -> State {
+        self.states[self.stops.len()]
+    }
+
+    /// Computes the states from a changed stop on. False if a pickup is after the end of the
+    /// shift: possible even after a removal, for rounded travel times can break the triangle
+    /// inequality.
+    #[must_use]
+    pub fn refresh(&mut self, instance: &Instance, off: i64, share: i64, changed: usize) -> bool {
+        self.states.truncate(changed + 1);
+        for index in changed..self.stops.len() {
+            match self.states[index].after(instance, &self.stops[index], off) {
+                Some(state) => self.states.push(state),
+                None => return false,
             }
         }
-        let last = self.states[self.stops.len()];
-        self.total = last.cost + w.terminal(instance, &last, off);
-    }
-    pub fn restore(&mut self, other: &Route) {
-        self.stops.clone_from(&other.stops);
-        self.states.clone_from(&other.states);
-        self.total = other.total;
+        self.total = self.end().total(instance, off, share);
+        true
     }
 }

@@ -1,198 +1,209 @@
-//! search
+//! Ruin and recreate: take a few orders out of the plan, put them back better.
+
 use super::Options;
-use super::insertion;
-use super::instance::Instance;
-use super::route::{Route, Weights, Stop};
+use super::insertion::{Inserter, Insertion};
+use super::instance::{Instance, neighbours};
+use super::route::{Route, SECOND};
 
-const UNSERVED: i64 = 6 * 3600 * 1000;
+/// The cost of an order that is in no route: more than any delay a plan could accept instead,
+/// so that a plan leaves an order out only if nobody can pick it up.
+pub(super) const UNSERVED: i64 = 6 * 3600 * SECOND;
 
+/// Neighbours kept for each order; a round takes out fewer.
+const NEIGHBOURS_MAX: usize = 24;
+
+/// One decision's search.
 pub(super) struct Search<'a> {
     instance: &'a Instance,
     options: &'a Options,
-    w: Weights,
+    inserter: Inserter<'a>,
     routes: Vec<Route>,
     rider_of: Vec<Option<usize>>,
     unserved: Vec<usize>,
-    near: Vec<Vec<usize>>,
+    /// Jobs, the first ready first.
+    by_ready: Vec<usize>,
+    neighbours: Vec<Vec<usize>>,
     rng: fastrand::Rng,
+}
+
+/// What a round changed, to take it back.
+#[derive(Default)]
+struct Undo {
+    routes: Vec<(usize, Route)>,
+    riders: Vec<(usize, Option<usize>)>,
+    unserved: Vec<usize>,
 }
 
 impl<'a> Search<'a> {
     pub fn new(instance: &'a Instance, options: &'a Options) -> Self {
-        let mut w = Weights { time: options.courier_time_permille, approach: options.approach_permille, x: options.x };
-        if options.x[2] > 0 {
-            let ratio = 1000 * instance.jobs.len() as i64 / instance.riders.len().max(1) as i64;
-            let f = ratio.clamp(options.x[2], options.x[3]);
-            w.time = w.time * f / 1000;
-            w.approach = w.approach * f / 1000;
-        }
-        let routes = (0..instance.riders.len()).map(|r| Route::empty(instance, r, &w)).collect();
-        let n = instance.jobs.len();
-        let near = (0..n)
-            .map(|a| {
-                let mut d: Vec<(i64, usize)> = (0..n)
-                    .filter(|&b| b != a)
-                    .map(|b| {
-                        let (x, y) = (&instance.jobs[a], &instance.jobs[b]);
-                        let apart = instance.to_merchant(instance.place_of_job(a), y.merchant)
-                            .min(instance.to_merchant(instance.place_of_job(b), x.merchant));
-                        let same = if x.merchant == y.merchant { 0 } else { apart };
-                        (same + (x.ready.max(0) - y.ready.max(0)).abs(), b)
-                    })
-                    .collect();
-                d.sort_unstable();
-                d.truncate(24);
-                d.into_iter().map(|(_, b)| b).collect()
-            })
-            .collect();
+        let share = options.courier_time_permille;
+        let jobs = instance.jobs.len();
+        let mut by_ready: Vec<usize> = (0..jobs).collect();
+        by_ready.sort_by_key(|&job| instance.jobs[job].ready);
         Self {
             instance,
             options,
-            w,
-            routes,
-            rider_of: vec![None; n],
-            unserved: (0..n).collect(),
-            near,
+            inserter: Inserter { instance, share, trips_max: options.trips_max },
+            routes: (0..instance.riders.len())
+                .map(|rider| Route::empty(instance, rider, share))
+                .collect(),
+            rider_of: vec![None; jobs],
+            unserved: Vec::new(),
+            by_ready,
+            neighbours: neighbours(instance, NEIGHBOURS_MAX),
             rng: fastrand::Rng::with_seed(options.seed),
         }
     }
 
-    pub fn solution(&self) -> Vec<&[Stop]> {
-        self.routes.iter().map(|r| r.stops.as_slice()).collect()
+    /// The routes found, one for each rider of the instance.
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
     }
 
-    fn insert(&mut self, job: usize, blink: bool) -> i64 {
-        match insertion::best(self.instance, &self.w, &self.routes, job, self.options.trips_max, &mut self.rng, blink) {
-            Some(i) => {
-                let route = &mut self.routes[i.rider];
-                if i.replaces {
-                    route.stops[i.at] = i.stop;
-                } else {
-                    route.stops.insert(i.at, i.stop);
-                }
-                route.refresh(self.instance, self.instance.riders[i.rider].off, i.at, &self.w);
-                self.rider_of[job] = Some(i.rider);
-                i.delta
-            }
-            None => {
-                self.unserved.push(job);
-                self.rider_of[job] = None;
-                UNSERVED
-            }
-        }
-    }
-
-    fn remove(&mut self, job: usize, saved: &mut Vec<(usize, Route)>) -> i64 {
-        match self.rider_of[job] {
-            None => {
-                self.unserved.retain(|&j| j != job);
-                UNSERVED
-            }
-            Some(r) => {
-                if !saved.iter().any(|(k, _)| *k == r) {
-                    saved.push((r, self.routes[r].clone()));
-                }
-                let route = &mut self.routes[r];
-                let at = route.stops.iter().position(|s| s.jobs().any(|j| j == job)).unwrap_or(0);
-                let before = route.total;
-                let next = route.stops[at].without(self.instance, job);
-                if next.len == 0 {
-                    route.stops.remove(at);
-                } else {
-                    route.stops[at] = next;
-                }
-                route.refresh(self.instance, self.instance.riders[r].off, at, &self.w);
-                before - route.total
-            }
-        }
-    }
-
+    /// Builds a first plan, then improves it for as many rounds as the options give.
     pub fn run(&mut self) {
-        let n = self.instance.jobs.len();
-        if n == 0 || self.routes.is_empty() {
+        let jobs = self.instance.jobs.len();
+        if jobs == 0 || self.routes.is_empty() {
             return;
         }
-        let mut sequence: Vec<usize> = std::mem::take(&mut self.unserved);
-        sequence.sort_by_key(|&j| (self.instance.jobs[j].ready.max(0), self.instance.jobs[j].placed));
-        for j in sequence {
-            self.insert(j, false);
+        for job in self.by_ready.clone() {
+            match self.inserter.best(&self.routes, job, || false) {
+                Some(insertion) => self.insert(job, &insertion),
+                None => self.unserved.push(job),
+            }
         }
-        let iterations = (n * self.options.iterations_per_order).min(self.options.iterations_max);
-        for it in 0..iterations {
-            let t = self.options.temperature as f64 * 1000.0 * (1.0 - it as f64 / iterations as f64);
-            self.step(t);
+        let rounds = (jobs * self.options.rounds_per_order).min(self.options.rounds_max) as i64;
+        for round in 0..rounds {
+            // Twice the mean at the start, evenly down to nothing.
+            let most = 2 * self.options.tolerance_s * SECOND * (rounds - round) / rounds;
+            let tolerance = self.rng.i64(0..=most.max(0));
+            self.round(tolerance);
         }
     }
 
-    fn step(&mut self, temperature: f64) {
-        let n = self.instance.jobs.len();
+    /// One round; kept if the plan gets worse by no more than `tolerance`.
+    fn round(&mut self, tolerance: i64) {
+        let mut removed = self.choose();
+        let mut undo = Undo { unserved: self.unserved.clone(), ..Undo::default() };
+        let mut saved = 0;
+        let mut feasible = true;
+        for &job in &removed {
+            undo.riders.push((job, self.rider_of[job]));
+            match self.remove(job, &mut undo) {
+                Some(cost) => saved += cost,
+                None => feasible = false,
+            }
+        }
+        let mut spent = 0;
+        if feasible {
+            self.shuffle(&mut removed);
+            for &job in &removed {
+                spent += self.put_back(job, &mut undo);
+            }
+        }
+        if !feasible || spent - saved > tolerance {
+            for (rider, route) in undo.routes {
+                self.routes[rider] = route;
+            }
+            for (job, rider) in undo.riders {
+                self.rider_of[job] = rider;
+            }
+            self.unserved = undo.unserved;
+        }
+    }
+
+    /// Some jobs near each other, one of which is due soon: effort goes where the decision is.
+    fn choose(&mut self) -> Vec<usize> {
         let seed = if !self.unserved.is_empty() && self.rng.u8(..4) == 0 {
             self.unserved[self.rng.usize(..self.unserved.len())]
         } else {
-            self.rng.usize(..n)
+            let early = self.rng.f64();
+            self.by_ready[(early * self.by_ready.len() as f64) as usize]
         };
-        let count = 1 + self.rng.usize(..self.options.ruin);
-        let mut removed = vec![seed];
-        let near_len = self.near[seed].len();
-        for k in 0..near_len {
-            if removed.len() >= count {
+        let count = self.rng.usize(1..=self.options.ruin_max.max(1));
+        let mut chosen = vec![seed];
+        for &neighbour in &self.neighbours[seed] {
+            if chosen.len() >= count {
                 break;
             }
             if self.rng.u8(..4) != 0 {
-                removed.push(self.near[seed][k]);
+                chosen.push(neighbour);
             }
         }
-        let mut saved: Vec<(usize, Route)> = Vec::new();
-        let was: Vec<Option<usize>> = removed.iter().map(|&j| self.rider_of[j]).collect();
-        let unserved = self.unserved.clone();
-        let mut gain = 0;
-        for &j in &removed {
-            gain += self.remove(j, &mut saved);
-        }
-        let mut order = removed.clone();
+        chosen
+    }
+
+    /// A sequence for putting back: by chance, the first ready first, or the farthest first.
+    fn shuffle(&mut self, jobs: &mut [usize]) {
+        let all = &self.instance.jobs;
         match self.rng.u8(..3) {
-            0 => self.rng.shuffle(&mut order),
-            1 => order.sort_by_key(|&j| self.instance.jobs[j].ready.max(0)),
-            _ => order.sort_by_key(|&j| std::cmp::Reverse(self.instance.jobs[j].door)),
+            0 => self.rng.shuffle(jobs),
+            1 => jobs.sort_by_key(|&job| all[job].ready.max(0)),
+            _ => jobs.sort_by_key(|&job| std::cmp::Reverse(all[job].door)),
         }
-        let mut spent = 0;
-        let mut kept: Vec<(usize, Route)> = Vec::new();
-        for &j in &order {
-            let r = {
-                // save lazily
-                let ins = insertion::best(self.instance, &self.w, &self.routes, j, self.options.trips_max, &mut self.rng, true);
-                ins
-            };
-            match r {
-                Some(i) => {
-                    if !saved.iter().any(|(k, _)| *k == i.rider) {
-                        saved.push((i.rider, self.routes[i.rider].clone()));
-                    }
-                    let route = &mut self.routes[i.rider];
-                    if i.replaces { route.stops[i.at] = i.stop; } else { route.stops.insert(i.at, i.stop); }
-                    route.refresh(self.instance, self.instance.riders[i.rider].off, i.at, &self.w);
-                    self.rider_of[j] = Some(i.rider);
-                    spent += i.delta;
-                }
-                None => {
-                    self.unserved.push(j);
-                    self.rider_of[j] = None;
-                    spent += UNSERVED;
-                }
+    }
+
+    fn insert(&mut self, job: usize, insertion: &Insertion) {
+        let route = &mut self.routes[insertion.rider];
+        if insertion.replaces {
+            route.stops[insertion.at] = insertion.stop;
+        } else {
+            route.stops.insert(insertion.at, insertion.stop);
+        }
+        let off = self.instance.riders[insertion.rider].off;
+        let feasible = route.refresh(self.instance, off, self.inserter.share, insertion.at);
+        debug_assert!(feasible, "an insertion is only offered if every pickup is in time");
+        self.rider_of[job] = Some(insertion.rider);
+    }
+
+    /// Puts a job where it costs least; gives the cost.
+    fn put_back(&mut self, job: usize, undo: &mut Undo) -> i64 {
+        let rng = &mut self.rng;
+        // About one better place in a hundred is overlooked ("blinks" of Christiaens and
+        // Vanden Berghe).
+        let best = self.inserter.best(&self.routes, job, || rng.u8(..) < 3);
+        match best {
+            Some(insertion) => {
+                undo.save(insertion.rider, &self.routes);
+                self.insert(job, &insertion);
+                insertion.cost
+            }
+            None => {
+                self.rider_of[job] = None;
+                self.unserved.push(job);
+                UNSERVED
             }
         }
-        let worse = spent - gain;
-        let accept = worse <= 0
-            || (temperature > 0.0 && (worse as f64) < temperature * -(self.rng.f64().max(1e-12)).ln());
-        if !accept {
-            for (k, r) in saved.drain(..) {
-                self.routes[k].restore(&r);
-            }
-            for (&j, &r) in removed.iter().zip(&was) {
-                self.rider_of[j] = r;
-            }
-            self.unserved = unserved;
+    }
+
+    /// Takes a job out; gives the cost saved, or `None` if the route can not be driven without it.
+    fn remove(&mut self, job: usize, undo: &mut Undo) -> Option<i64> {
+        let Some(rider) = self.rider_of[job].take() else {
+            self.unserved.retain(|&other| other != job);
+            return Some(UNSERVED);
+        };
+        undo.save(rider, &self.routes);
+        let route = &mut self.routes[rider];
+        let at = route.stops.iter().position(|stop| stop.jobs().any(|other| other == job))?;
+        let before = route.total;
+        let rest = route.stops[at].without(self.instance, job);
+        if rest.len() == 0 {
+            route.stops.remove(at);
+        } else {
+            route.stops[at] = rest;
         }
-        kept.clear();
+        let off = self.instance.riders[rider].off;
+        route
+            .refresh(self.instance, off, self.inserter.share, at)
+            .then_some(before - route.total)
+    }
+}
+
+impl Undo {
+    /// Remembers a route before its first change.
+    fn save(&mut self, rider: usize, routes: &[Route]) {
+        if self.routes.iter().all(|(saved, _)| *saved != rider) {
+            self.routes.push((rider, routes[rider].clone()));
+        }
     }
 }

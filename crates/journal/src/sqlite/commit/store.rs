@@ -12,6 +12,9 @@ use crate::{
     OutboxRow, Processed, RecordChange, Recorded, TimerChange, Version, Write,
 };
 
+/// Events that are compared with a message, to see whether it repeats one of them.
+const LOOK_AHEAD: usize = 16;
+
 impl Batch<'_> {
     /// Writes the rows of a write that has passed its checks.
     pub(super) fn store(&mut self, write: &Write, checked: Checked) -> Result<Applied> {
@@ -57,8 +60,15 @@ impl Batch<'_> {
             versions.push(version);
         }
         let mut outbox = Vec::with_capacity(write.messages.len());
+        // Messages mostly come in the order of their events.
+        let mut next = 0;
         for message in &write.messages {
-            outbox.push(self.put_message(message, write.at, &events)?);
+            let mut ahead = events.iter().enumerate().skip(next).take(LOOK_AHEAD);
+            let same = ahead.find(|(_, event)| says_the_same(message, event));
+            if let Some((index, _)) = same {
+                next = index + 1;
+            }
+            outbox.push(self.put_message(message, write.at, same.map(|(_, event)| event))?);
         }
         for change in &write.timers {
             match change {
@@ -131,11 +141,11 @@ impl Batch<'_> {
         &mut self,
         message: &Message,
         at: Timestamp,
-        events: &[Event],
+        same: Option<&Event>,
     ) -> Result<OutboxRow> {
         let seq = self.state.outbox_seq + 1;
         let id = message.id.as_bytes();
-        match events.iter().find(|event| says_the_same(message, event)) {
+        match same {
             Some(event) => {
                 let position = event.position.0.cast_signed();
                 let put = self.sql.get(Sql::PutReference)?;

@@ -80,9 +80,16 @@ impl Payment {
     fn at(&self, order: OrderId, upto: Position) -> Result<Option<PaymentEntry>, Error> {
         let mut events = self.books.history(&StreamId::of(PAYMENT, order.0))?;
         events.retain(|event| event.position <= upto);
-        let Some(at) = events.first().map(|first| first.at) else { return Ok(None) };
+        let Some(at) = events.first().map(|first| first.at) else {
+            return Ok(None);
+        };
         let found = fold(&events)?;
-        Ok(found.map(|(amount, state)| PaymentEntry { order, amount, state, at }))
+        Ok(found.map(|(amount, state)| PaymentEntry {
+            order,
+            amount,
+            state,
+            at,
+        }))
     }
 
     /// One page of all orders after a position, each as it is now. `limit` counts events that
@@ -91,7 +98,9 @@ impl Payment {
     /// # Errors
     /// The books cannot be read.
     pub fn walk(&self, after: Position, limit: usize) -> Result<Page<PaymentEntry>, Error> {
-        let (firsts, next) = self.books.firsts(PAYMENT, after, Position(u64::MAX), limit)?;
+        let (firsts, next) = self
+            .books
+            .firsts(PAYMENT, after, Position(u64::MAX), limit)?;
         let mut entries = Vec::with_capacity(firsts.len());
         for first in firsts {
             entries.extend(self.entry(order_of(&first)?)?);
@@ -105,7 +114,10 @@ impl Payment {
     /// The books cannot be read.
     pub fn totals(&self) -> Result<PaymentTotals, Error> {
         let at = self.books.head()?;
-        let mut totals = PaymentTotals { at, ..PaymentTotals::default() };
+        let mut totals = PaymentTotals {
+            at,
+            ..PaymentTotals::default()
+        };
         let mut after = Some(Position::START);
         while let Some(position) = after {
             let (firsts, next) = self.books.firsts(PAYMENT, position, at, AUDIT_PAGE_MAX)?;
@@ -130,7 +142,9 @@ impl PaymentTotals {
             PaymentState::Barred => &mut self.barred,
         } += 1;
         // A currency is three capital letters, so there are at most 17,576.
-        let Some(Money { currency, minor }) = &entry.amount else { return };
+        let Some(Money { currency, minor }) = &entry.amount else {
+            return;
+        };
         let sums = self.currencies.entry(currency.clone()).or_default();
         let minor = i128::from(*minor);
         match entry.state {

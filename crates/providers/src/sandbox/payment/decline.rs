@@ -46,9 +46,8 @@ impl FromStr for Decline {
     type Err = DeclineError;
 
     fn from_str(text: &str) -> Result<Self, DeclineError> {
-        let digits = |text: &str| {
-            (1..=19).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit())
-        };
+        let digits =
+            |text: &str| (1..=19).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_digit());
         let rule = match text.split_once(':') {
             Some(("ending", last)) if digits(last) => Some(Self::Ending(last.to_owned())),
             Some(("above", limit)) if digits(limit) => limit.parse().ok().map(Self::Above),
@@ -77,7 +76,10 @@ mod tests {
     use super::*;
 
     fn won(minor: i64) -> Money {
-        Money { currency: "KRW".to_owned(), minor }
+        Money {
+            currency: "KRW".to_owned(),
+            minor,
+        }
     }
 
     #[test]
@@ -85,7 +87,14 @@ mod tests {
         for text in ["ending:13", "ending:013", "above:100000"] {
             assert_eq!(text.parse::<Decline>().unwrap().to_string(), text);
         }
-        for text in ["", "ending:", "ending:-1", "below:3", "above:99999999999999999999", "13"] {
+        for text in [
+            "",
+            "ending:",
+            "ending:-1",
+            "below:3",
+            "above:99999999999999999999",
+            "13",
+        ] {
             assert!(text.parse::<Decline>().is_err(), "{text:?}");
         }
     }

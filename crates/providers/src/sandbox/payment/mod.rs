@@ -36,7 +36,8 @@ use self::entry::{
     check_amount, fold,
 };
 use super::books::{Books, Entered, check, contended, event, refused};
-use super::{Faults, Operation, code};
+use super::{Faults, code};
+use crate::Operation;
 use crate::deadline::in_time;
 use crate::limits::{CONFLICT_ROUNDS_MAX, DECLINE_RULES_MAX};
 
@@ -66,8 +67,16 @@ impl Payment {
     /// Opens the ledger in a journal, new or old.
     #[must_use]
     pub fn open(journal: Journal, clock: Clock, options: Options) -> Self {
-        let decline = options.decline.into_iter().take(DECLINE_RULES_MAX).collect();
-        Self { books: Books { journal, clock }, decline, faults: Faults::seeded(0) }
+        let decline = options
+            .decline
+            .into_iter()
+            .take(DECLINE_RULES_MAX)
+            .collect();
+        Self {
+            books: Books { journal, clock },
+            decline,
+            faults: Faults::seeded(0),
+        }
     }
 
     /// Lets things go wrong as the handle says. (Audits never do.)
@@ -89,10 +98,18 @@ impl Payment {
         let stream = StreamId::of(PAYMENT, order.0);
         let key = call.key.clone();
         let refusal = if unwilling {
-            Some((code::REFUSED_ON_PURPOSE, "injected fault: refused".to_owned()))
+            Some((
+                code::REFUSED_ON_PURPOSE,
+                "injected fault: refused".to_owned(),
+            ))
         } else {
             let rule = self.decline.iter().find(|rule| rule.applies(wanted));
-            rule.map(|rule| (code::PAYMENT_DECLINED, format!("declined by the rule {rule}")))
+            rule.map(|rule| {
+                (
+                    code::PAYMENT_DECLINED,
+                    format!("declined by the rule {rule}"),
+                )
+            })
         };
         let amount = wanted.clone();
         let (events, answer) = match refusal {
@@ -102,11 +119,23 @@ impl Payment {
             }
             Some((code, reason)) => {
                 let answer = Err(refused(code, reason.clone()));
-                let details = Declined { key: key.clone(), amount, code: code.to_owned(), reason };
-                (vec![event(DECLINED, &details)?, event(CLOSED, &Step { key })?], answer)
+                let details = Declined {
+                    key: key.clone(),
+                    amount,
+                    code: code.to_owned(),
+                    reason,
+                };
+                (
+                    vec![event(DECLINED, &details)?, event(CLOSED, &Step { key })?],
+                    answer,
+                )
             }
         };
-        match self.books.enter(&stream, Version::NONE, events, Vec::new()).await? {
+        match self
+            .books
+            .enter(&stream, Version::NONE, events, Vec::new())
+            .await?
+        {
             Entered::Done => answer,
             Entered::Conflict | Entered::NoRoom { .. } => self.answer(&stream, wanted),
         }
@@ -118,12 +147,14 @@ impl Payment {
             return Err(contended(stream));
         };
         match state {
-            PaymentState::Barred => {
-                Err(refused(code::VOIDED, "the order was closed before it held anything"))
-            }
-            _ if amount.as_ref() != Some(wanted) => {
-                Err(refused(code::DIFFERENT_REQUEST, "the order has asked for another amount"))
-            }
+            PaymentState::Barred => Err(refused(
+                code::VOIDED,
+                "the order was closed before it held anything",
+            )),
+            _ if amount.as_ref() != Some(wanted) => Err(refused(
+                code::DIFFERENT_REQUEST,
+                "the order has asked for another amount",
+            )),
             PaymentState::Authorized | PaymentState::Captured => Ok(stream.to_string()),
             PaymentState::Declined { code, reason } => Err(refused(&code, reason)),
             PaymentState::Voided => Err(refused(code::VOIDED, "the amount has been let go")),
@@ -140,7 +171,12 @@ impl Payment {
             };
         }
         for _ in 0..CONFLICT_ROUNDS_MAX {
-            let events = vec![event(CAPTURED, &Step { key: call.key.clone() })?];
+            let events = vec![event(
+                CAPTURED,
+                &Step {
+                    key: call.key.clone(),
+                },
+            )?];
             match self.books.enter(&stream, HELD, events, Vec::new()).await? {
                 Entered::Done => return Ok(capture_name(&stream)),
                 Entered::Conflict | Entered::NoRoom { .. } => {}
@@ -155,7 +191,10 @@ impl Payment {
                 Some(PaymentState::Declined { .. }) => {
                     Err(refused(code::NOT_AUTHORIZED, "the payment was declined"))
                 }
-                None => Err(refused(code::NOT_AUTHORIZED, "no amount is held for the order")),
+                None => Err(refused(
+                    code::NOT_AUTHORIZED,
+                    "no amount is held for the order",
+                )),
             };
         }
         Err(contended(&stream))
@@ -167,7 +206,9 @@ impl Payment {
         // The common case first: an amount is held.
         let mut version = HELD;
         for _ in 0..CONFLICT_ROUNDS_MAX {
-            let step = Step { key: call.key.clone() };
+            let step = Step {
+                key: call.key.clone(),
+            };
             let events = if version == HELD {
                 vec![event(VOIDED, &step)?]
             } else {
@@ -176,7 +217,9 @@ impl Payment {
             let entered = if unwilling {
                 Entered::Conflict
             } else {
-                self.books.enter(&stream, version, events, Vec::new()).await?
+                self.books
+                    .enter(&stream, version, events, Vec::new())
+                    .await?
             };
             if entered == Entered::Done {
                 return Ok(());

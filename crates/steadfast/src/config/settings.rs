@@ -1,0 +1,269 @@
+//! Every configuration key, with its meaning and its default.
+//!
+//! A section is declared once, by [`settings!`]. From that declaration come the struct, its
+//! defaults, the reading of each key on its own (so that all mistakes are reported, not only the
+//! first), and the reference page.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use figment::Figment;
+use serde::Serialize;
+
+use super::error::Problem;
+use super::value::{
+    Duplicates, Length, Locations, LogFormat, OrOff, Policy, Provider, Setting, Share, Size, Store,
+};
+
+/// What a section or a key says about itself.
+pub enum Item {
+    /// A table.
+    Section {
+        /// Its dotted path, for example `providers.sandbox`.
+        path: String,
+        /// What it is about, line by line.
+        about: &'static [&'static str],
+    },
+    /// A key.
+    Value {
+        /// Its dotted path, for example `limits.order`.
+        path: String,
+        /// What it means, line by line.
+        about: &'static [&'static str],
+        /// What it accepts.
+        allowed: &'static str,
+        /// What it is set to, as TOML; nothing when it is not set.
+        value: Option<String>,
+    },
+}
+
+/// A section of the configuration.
+pub trait Section: Default {
+    /// What it is about, line by line.
+    const ABOUT: &'static [&'static str];
+
+    /// Calls `each` for every key and section within, keys first.
+    fn visit(&self, path: &str, each: &mut dyn FnMut(Item));
+
+    /// Reads each key on its own; what cannot be read becomes a problem and keeps its default.
+    fn read(figment: &Figment, path: &str, problems: &mut Vec<Problem>) -> Self;
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn toml<T: Serialize>(value: &T) -> Option<String> {
+    toml::Value::try_from(value).ok().map(|value| value.to_string())
+}
+
+fn read<T: Setting>(figment: &Figment, path: String, default: T, problems: &mut Vec<Problem>) -> T {
+    match figment.extract_inner(&path) {
+        Ok(value) => value,
+        Err(error) => {
+            problems.extend(error.into_iter().map(|error| Problem::of_value::<T>(&path, error)));
+            default
+        }
+    }
+}
+
+/// Declares a section: `key: type = default;` lines, then the sections within.
+macro_rules! settings {
+    ($($(#[doc = $about:literal])* $name:ident {
+        $($(#[doc = $doc:literal])* $key:ident: $kind:ty = $default:expr;)*
+        $(..$section:ident: $section_kind:ty;)*
+    })*) => {
+        $(
+            $(#[doc = $about])*
+            #[derive(Clone, Debug, PartialEq, Serialize)]
+            pub struct $name {
+                $($(#[doc = $doc])* pub $key: $kind,)*
+                $(#[doc = "See the section's type."] pub $section: $section_kind,)*
+            }
+
+            impl Default for $name {
+                fn default() -> Self {
+                    Self {
+                        $($key: $default,)*
+                        $($section: <$section_kind>::default(),)*
+                    }
+                }
+            }
+
+            impl Section for $name {
+                const ABOUT: &'static [&'static str] = &[$($about),*];
+
+                fn visit(&self, path: &str, each: &mut dyn FnMut(Item)) {
+                    $(each(Item::Value {
+                        path: join(path, stringify!($key)),
+                        about: &[$($doc),*],
+                        allowed: <$kind as Setting>::ALLOWED,
+                        value: toml(&self.$key),
+                    });)*
+                    $(
+                        let inner = join(path, stringify!($section));
+                        let about = <$section_kind as Section>::ABOUT;
+                        each(Item::Section { path: inner.clone(), about });
+                        self.$section.visit(&inner, each);
+                    )*
+                }
+
+                fn read(figment: &Figment, path: &str, problems: &mut Vec<Problem>) -> Self {
+                    let default = Self::default();
+                    Self {
+                        $($key: read(figment, join(path, stringify!($key)), default.$key, problems),)*
+                        $($section: Section::read(figment, &join(path, stringify!($section)), problems),)*
+                    }
+                }
+            }
+        )*
+    };
+}
+
+settings! {
+    /// The whole configuration.
+    Config {
+        /// Where the public API listens. Port 0 picks a free one.
+        listen: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7070));
+        /// Where the administration listens: health, metrics, sagas, dead letters.
+        admin: SocketAddr = SocketAddr::from((Ipv4Addr::LOCALHOST, 7071));
+        /// The data directory. It is made when it does not exist, and used by one process at a
+        /// time.
+        data: PathBuf = PathBuf::from("steadfast-data");
+        /// Where everything is stored.
+        store: Store = Store::Sqlite;
+        ..http: Http;
+        ..limits: Limits;
+        ..orders: Orders;
+        ..dispatch: Dispatch;
+        ..providers: Providers;
+        ..sqlite: Sqlite;
+        ..log: Log;
+    }
+
+    /// The two listeners. One that is not on a loopback address needs a token, or
+    /// `allow_remote`.
+    Http {
+        /// The environment variable that holds the bearer token of the public listener.
+        token_env: Option<String> = None;
+        /// The environment variable that holds the bearer token of the admin listener.
+        admin_token_env: Option<String> = None;
+        /// Lets a listener without a token be reached from other machines.
+        allow_remote: bool = false;
+        /// Connections that a listener keeps open at once; more are refused.
+        connections_max: usize = 8_192;
+        /// How long requests that are at work may take to end after SIGTERM or Ctrl-C.
+        drain_timeout: Length = Length::secs(10);
+    }
+
+    /// Deadlines: the hop budget. `steadfast config check` prints the tree and refuses one that
+    /// does not add up.
+    Limits {
+        /// What the gateway may spend of its own. It does not retry.
+        gateway: Length = Length::millis(100);
+        /// What the order service may spend: its calls, which run in parallel, and then the
+        /// database. Also the deadline of a request that names none.
+        order: Length = Length::millis(350);
+        /// What a commit may take. It is not retried.
+        database: Length = Length::millis(250);
+    }
+
+    /// Taking orders.
+    Orders {
+        /// What a request hears whose idempotency key is at work: the first one's answer once
+        /// there is one (`attach`), or 409 with `Retry-After` (`reject`).
+        duplicates: Duplicates = Duplicates::Attach;
+        /// Orders between being placed and looking for a courier, at once. More than that wait
+        /// to be accepted, as long as their deadline allows.
+        preparing_max: usize = 2_048;
+    }
+
+    /// Finding couriers.
+    Dispatch {
+        /// How orders are matched with couriers, in zones that do not say otherwise.
+        policy: Policy = Policy::Nearest;
+        /// How often the `batch` policy decides.
+        tick: Length = Length::secs(5);
+        /// How long a courier has to answer an offer.
+        offer_timeout: Length = Length::secs(30);
+        /// How long a courier is looked for before the order is undone.
+        search_timeout: Length = Length::secs(30 * 60);
+        /// A courier who has not been heard of for this long gets no offers.
+        heartbeat_timeout: OrOff<Length> = OrOff::On(Length::secs(60));
+        /// Mean travel speed, in metres per minute.
+        metres_per_minute: f64 = 320.0;
+        /// How places are given: `{"x", "y"}` in metres, or `{"lat", "lon"}` in degrees.
+        locations: Locations = Locations::Planar;
+        /// Whether a courier who is on a trip may be offered more, up to the shift's capacity.
+        stacking: bool = true;
+        /// Orders in dispatch at once in a zone that nobody has set a capacity for.
+        zone_capacity: u32 = 100_000;
+        /// How long a dispatcher's lease on a zone lasts without being renewed. It must outlast
+        /// the error of the clocks and a round trip.
+        lease: Length = Length::secs(10);
+    }
+
+    /// Stock and payment: the built-in sandbox, or services of your own.
+    Providers {
+        /// The stock service.
+        stock: Provider = Provider::Sandbox;
+        /// The payment service.
+        payment: Provider = Provider::Sandbox;
+        /// How long one call may take before its outcome counts as unknown.
+        call_timeout: Length = Length::millis(100);
+        ..sandbox: Sandbox;
+    }
+
+    /// The sandbox: durable ledgers that can be told to misbehave.
+    Sandbox {
+        /// How many pieces every article starts with.
+        default_stock: u32 = 1_000_000;
+        /// The seed of injected faults.
+        seed: u64 = 0;
+        ..reserve: Fault;
+        ..release: Fault;
+        ..authorize: Fault;
+        ..capture: Fault;
+        ..void: Fault;
+    }
+
+    /// What goes wrong with one operation of the sandbox. Nothing, unless told.
+    Fault {
+        /// It is away: nothing happens, and the caller knows.
+        unavailable: Share = Share::ZERO;
+        /// It refuses; the same orders each time.
+        refuse: Share = Share::ZERO;
+        /// It does the work and loses the answer: the caller knows nothing.
+        lose_reply: Share = Share::ZERO;
+        /// It takes at least this long.
+        delay: Length = Length::secs(0);
+        /// It takes longer by this in the mean, exponentially distributed.
+        delay_extra: Length = Length::secs(0);
+        /// It never takes longer than this.
+        delay_max: Length = Length::secs(60);
+    }
+
+    /// The `sqlite` store.
+    Sqlite {
+        /// Memory for the writer's page cache.
+        writer_cache: Size = Size::mebibytes(48);
+        /// Memory for the page cache of each reader.
+        reader_cache: Size = Size::mebibytes(2);
+        /// Reads that can be under way at the same time.
+        readers: usize = 4;
+        /// How far the log grows before a thread of its own copies it into the database.
+        checkpoint: Size = Size::mebibytes(16);
+        /// How far the log grows before the writer helps.
+        log: Size = Size::mebibytes(64);
+        /// A quota for the database file.
+        size_max: OrOff<Size> = OrOff::Off;
+    }
+
+    /// The log, on stderr.
+    Log {
+        /// What is logged: a level, or directives such as `info,steadfast_messaging=debug`.
+        filter: String = "info".to_owned();
+        /// How it is written.
+        format: LogFormat = LogFormat::Text;
+    }
+}

@@ -1,0 +1,84 @@
+//! A small day for the tests of this folder: one kilometre is one minute and 320 metres are too.
+
+use steadfast_dispatch::policy::Point;
+
+use super::day::{Courier, Day, Order, Parameters, Restaurant};
+use super::plan::{Delivery, Plan, Trip};
+
+fn order(id: &str, minutes_east: i64, placed: i64, restaurant: usize, ready: i64) -> Order {
+    Order {
+        id: id.to_owned(),
+        dropoff: east(minutes_east),
+        placement_min: placed,
+        restaurant,
+        ready_min: ready,
+    }
+}
+
+/// A point so many minutes' drive from the west end of the street.
+fn east(minutes: i64) -> Point {
+    Point::planar((minutes * 100) as f64, 0.0)
+}
+
+/// A street: restaurants at minutes 10 and 20, couriers at 8 and 30.
+pub(super) fn day() -> Day {
+    let restaurant = |id: &str, at| Restaurant { id: id.to_owned(), position: east(at) };
+    let courier = |id: &str, at, on_min, off_min| Courier {
+        id: id.to_owned(),
+        position: east(at),
+        on_min,
+        off_min,
+    };
+    Day {
+        restaurants: vec![restaurant("r1", 10), restaurant("r2", 20)],
+        couriers: vec![courier("c1", 8, 100, 160), courier("c2", 30, 90, 210)],
+        orders: vec![
+            order("o1", 14, 105, 0, 115),
+            order("o2", 16, 107, 0, 113),
+            order("o3", 18, 120, 1, 125),
+            order("o4", 22, 110, 1, 121),
+        ],
+        parameters: Parameters {
+            metres_per_minute: 100,
+            pickup_service_min: 4,
+            dropoff_service_min: 4,
+            target_click_to_door_min: 40,
+            maximum_click_to_door_min: 90,
+            pay_per_order: 10,
+            guaranteed_pay_per_hour: 15,
+        },
+    }
+}
+
+/// A valid plan that delivers everything: c1 takes o1 and o2, then o3; c2 takes o4.
+pub(super) fn plan(day: &Day) -> Plan {
+    let trips = vec![
+        trip(day, 0, 110, east(8), &[0, 1]),
+        trip(day, 0, 131, east(16), &[2]),
+        trip(day, 1, 110, east(30), &[3]),
+    ];
+    Plan { trips }
+}
+
+/// A trip with the times that follow from the instruction, whether it is allowed or not.
+pub(super) fn trip(
+    day: &Day,
+    courier: usize,
+    assigned_min: i64,
+    from: Point,
+    orders: &[usize],
+) -> Trip {
+    let parameters = &day.parameters;
+    let restaurant = day.restaurants[day.orders[orders[0]].restaurant].position;
+    let ready_min = orders.iter().map(|&o| day.orders[o].ready_min).max().unwrap();
+    let pickup_min = ready_min.max(assigned_min + parameters.travel_min(from, restaurant) + 2);
+    let (mut at, mut minute) = (restaurant, pickup_min + 2);
+    let mut deliveries = Vec::new();
+    for &order in orders {
+        let door = day.orders[order].dropoff;
+        let dropoff_min = minute + parameters.travel_min(at, door) + 2;
+        deliveries.push(Delivery { order, dropoff_min });
+        (at, minute) = (door, dropoff_min + 2);
+    }
+    Trip { courier, assigned_min, departed_min: assigned_min, pickup_min, deliveries }
+}
