@@ -1,1 +1,73 @@
-fn main() {}
+//! The project's own chores: `cargo xtask <chore>`.
+//!
+//! | chore | does |
+//! |---|---|
+//! | `test [--seeds N] [-- ARGS]` | all tests of the workspace, with all features |
+//! | `tidy` | checks the repository's own rules |
+//! | `golden` | writes the golden files anew |
+#![forbid(unsafe_code)]
+
+mod golden;
+mod test;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+Usage: cargo xtask <chore>
+
+Chores:
+  test [--seeds N] [-- ARGS]  run all tests of the workspace; ARGS go to `cargo test`
+  tidy                        check the repository's own rules
+  golden                      write the golden files anew, then look at `git diff`
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let root = root();
+    let result = match arguments.as_slice() {
+        ["test", rest @ ..] => match test::Options::parse(rest) {
+            Ok(options) => test::run(&root, &options),
+            Err(problem) => return usage(&problem),
+        },
+        ["tidy"] => tidy::run(&root),
+        ["golden"] => golden::run(&root),
+        ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [] => return usage("name a chore"),
+        [other, ..] => {
+            return usage(&format!(
+                "there is no chore {other:?}, or not with these words"
+            ));
+        }
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn usage(problem: &str) -> ExitCode {
+    eprint!("error: {problem}\n\n{USAGE}");
+    ExitCode::from(2)
+}
+
+/// The workspace's directory.
+fn root() -> PathBuf {
+    // Cargo tells where this crate is; the workspace is above it.
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    own.parent().unwrap_or(own).to_owned()
+}
+
+/// The cargo that runs this.
+fn cargo() -> std::process::Command {
+    std::process::Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}

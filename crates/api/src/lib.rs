@@ -1,4 +1,4 @@
-//! The HTTP face of Steadfast: routes, problem details, OpenAPI, event streams.
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 pub mod admin;

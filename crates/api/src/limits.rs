@@ -43,7 +43,6 @@ pub const PAGE_ADMIN_MAX: usize = 500;
 /// The same when the request does not say.
 pub const PAGE_ADMIN_DEFAULT: usize = 100;
 
-
 /// Most dead letters replayed in a second.
 pub const REPLAY_PER_SECOND_MAX: u32 = 10_000;
 

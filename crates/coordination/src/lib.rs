@@ -27,3 +27,8 @@ pub use embedded::Embedded;
 pub use lease::{Lease, Leases, Lost};
 pub use options::{Invalid, Options};
 pub use tokens::{FileTokens, MemoryTokens, TokenStore};
+
+/// The README's examples, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

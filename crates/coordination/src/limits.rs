@@ -8,8 +8,8 @@ pub const RESOURCE_BYTES_MAX: usize = 400;
 /// Leases that are out at once. A deployment has some hundreds of zones.
 pub const LEASES_MAX: usize = 65_536;
 
-/// Tokens reserved on disk at once. A restart skips at most so many; at a million restarts and
-/// ten thousand tokens each, 64 bits still last for a billion years of restarts every second.
+/// Tokens reserved on disk at once. A restart skips at most so many; with one restart a second,
+/// 64 bits last for more than fifty million years.
 pub const TOKENS_RESERVED: u64 = 10_000;
 
 /// The longest lease. A holder that stops without a word blocks its resource for so long.

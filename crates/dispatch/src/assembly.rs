@@ -15,7 +15,7 @@ use steadfast_time::{Clock, Ids};
 use steadfast_transactions::{DefinitionError, timers::Timers};
 use tokio::sync::watch;
 
-use crate::dispatcher::{Dispatcher, Ticker};
+use crate::dispatcher::{Dispatcher, Planner, Ticker};
 use crate::order;
 use crate::provider::{Payment, Stock};
 use crate::saga::{CONSUMER, OrderSaga, SagaOptions};
@@ -33,6 +33,8 @@ pub struct Parts<B> {
     pub bus: Arc<B>,
     /// Who may dispatch which zone.
     pub leases: Leases,
+    /// Who runs the dispatcher's policies.
+    pub planner: Arc<dyn Planner>,
     /// The stock service.
     pub stock: Arc<dyn Stock>,
     /// The payment service.
@@ -112,7 +114,7 @@ impl Assembly {
         let workers = consumer.subscribe(&*bus, &[order::TOPIC], parts.lanes)?;
         let relay = Relay::new(journal.clone(), bus, clock.clone(), parts.relay);
         let relay_handle = relay.handle();
-        let dispatcher = Dispatcher::new(&services, leases);
+        let dispatcher = Dispatcher::new(&services, leases).with_planner(parts.planner);
         let ticker = dispatcher.ticker();
         let timers = Timers::new(journal, clock);
         let (stop, stopped) = watch::channel(false);

@@ -29,5 +29,5 @@ pub mod service;
 pub mod zone;
 
 pub use assembly::{Assembly, Error as AssemblyError, Parts, Task, TaskError};
-pub use dispatcher::{Dispatcher, Ticker};
+pub use dispatcher::{Dispatcher, Inline, Planner, Ticker};
 pub use error::Error;

@@ -187,7 +187,7 @@ fn a_file_that_is_no_database_is_damaged() {
 
 #[test]
 fn a_missing_table_is_damage() {
-    for what in ["TABLE records", "INDEX events_by_stream", "VIEW outbox"] {
+    for what in ["TABLE records", "INDEX claims_by_digest", "VIEW outbox"] {
         let scratch = tempfile::tempdir().unwrap();
         journal(scratch.path());
         rusqlite_at(scratch.path())
@@ -206,7 +206,7 @@ fn a_tail_that_is_missing_or_altered_is_damage() {
         "UPDATE events SET at = 7 WHERE position = 3",
         "UPDATE events SET hash = zeroblob(32) WHERE position = 3",
         "UPDATE events SET hash = zeroblob(31) WHERE position = 3",
-        "INSERT INTO events SELECT 4, 'order/x', 1, kind, schema, at, payload, hash FROM events \
+        "INSERT INTO events SELECT 4, 'order/x', 1, kind, schema, at, payload, hash, 0 FROM events \
          WHERE position = 3",
         "UPDATE head SET position = 2",
         "DELETE FROM head",

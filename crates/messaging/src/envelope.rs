@@ -21,7 +21,10 @@ impl Envelope {
     /// The message at a place of a batch; nothing when the batch is shorter.
     #[must_use]
     pub fn of(batch: &Arc<Batch>, index: usize) -> Option<Self> {
-        (index < batch.outbox.len()).then(|| Self { batch: Arc::clone(batch), index })
+        (index < batch.outbox.len()).then(|| Self {
+            batch: Arc::clone(batch),
+            index,
+        })
     }
 
     /// A message that comes from elsewhere than this process' outbox.
@@ -35,7 +38,13 @@ impl Envelope {
             created_at: Timestamp::EPOCH,
             published_at: None,
         };
-        Self { batch: Arc::new(Batch { events: Vec::new(), outbox: vec![row] }), index: 0 }
+        Self {
+            batch: Arc::new(Batch {
+                events: Vec::new(),
+                outbox: vec![row],
+            }),
+            index: 0,
+        }
     }
 
     /// The outbox row.
@@ -64,6 +73,10 @@ impl Deref for Envelope {
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Envelope({}/{}#{})", self.topic, self.aggregate_id, self.sequence)
+        write!(
+            f,
+            "Envelope({}/{}#{})",
+            self.topic, self.aggregate_id, self.sequence
+        )
     }
 }

@@ -37,7 +37,9 @@ pub(crate) struct Alarm {
 impl Alarm {
     /// Waits until `moment`; forever when there is none.
     pub(crate) async fn at(&mut self, clock: &Clock, moment: Option<Monotonic>) {
-        let Some(moment) = moment else { return pending().await };
+        let Some(moment) = moment else {
+            return pending().await;
+        };
         if self.set.as_ref().is_none_or(|(end, _)| *end != moment) {
             self.set = Some((moment, clock.sleep_until(moment)));
         }

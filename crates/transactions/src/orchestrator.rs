@@ -2,7 +2,7 @@
 //!
 //! One input is one step, and one step is one [`Write`]: the saga's events, the mark of the
 //! message that brought the input, the saga's timer, and the domain's own effects. An input makes
-//! at most one call. Whatever is next is brought on by the next input: the message that the
+//! at most one call (another one only when a rival had the answer to the first). Whatever is next is brought on by the next input: the message that the
 //! domain added to the write, or the timer.
 //!
 //! ```text
@@ -266,7 +266,7 @@ impl<P: Participant> Orchestrator<P> {
     }
 
     async fn decide(&self, work: &mut Work<'_>, kept: Option<Kept>) -> Result<Decision, Error> {
-        let now = self.clock.now();
+        let mut now = self.clock.now();
         let (mut kept, before, mut events) = match (kept, work.input) {
             (Some(mut kept), input) => {
                 let before = Before {
@@ -291,30 +291,28 @@ impl<P: Participant> Orchestrator<P> {
             }
             (None, _) => return Err(Error::NotFound { id: work.id }),
         };
-        let goes_on = !events.is_empty()
-            || matches!(
-                work.input,
-                Input::Start { .. } | Input::Continue | Input::Due
-            );
+        let goes_on = !work.duplicate
+            && (!events.is_empty()
+                || matches!(
+                    work.input,
+                    Input::Start { .. } | Input::Continue | Input::Due
+                ));
+        if let Some((task, outcome)) = &work.answer {
+            let more = kept.state.answer(now, *task, outcome);
+            if more.is_empty() {
+                // A rival had the same answer first; this input is still to bring the saga on.
+                work.answer = None;
+            }
+            events.extend(more);
+        }
         if goes_on
-            && !work.duplicate
             && work.answer.is_none()
             && let Next::Do(task) = kept.state.next(now)
         {
-            work.answer = Some((task, self.ask(&kept.state, task).await));
-        }
-        let now = if work.answer.is_some() {
-            self.clock.now()
-        } else {
-            now
-        };
-        if let Some((task, outcome)) = &work.answer {
-            let more = kept.state.answer(now, *task, outcome);
-            if events.is_empty() {
-                events = more
-            } else {
-                events.extend(more)
-            }
+            let outcome = self.ask(&kept.state, task).await;
+            now = self.clock.now();
+            events.extend(kept.state.answer(now, task, &outcome));
+            work.answer = Some((task, outcome));
         }
         Ok(Decision {
             kept,

@@ -1,4 +1,5 @@
 //! What one handling promises: one write, one call, and nothing lost to a conflict.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 mod common;
 
@@ -182,6 +183,33 @@ fn two_processes_agree_and_no_outcome_is_lost() {
             )
             .await;
         assert_eq!(handled.unwrap().status, Status::Completed);
+    });
+}
+
+/// A message that brings a saga on must not be spent on what another process has done already.
+#[test]
+fn an_old_state_swallows_no_message() {
+    let (mut sim, journal) = simulation();
+    let city = City::new(sim.clock());
+    let one = Orchestrator::new(order(), city.clone(), journal.clone(), sim.clock());
+    let two = Orchestrator::new(order(), city.clone(), journal, sim.clock());
+    let clock = sim.clock();
+    sim.block_on(async move {
+        for (n, is_due) in [(1, false), (2, true)] {
+            city.set_moods(|_| Mood::Away);
+            let handled = one.handle(id(n), start(), None).await.unwrap();
+            assert_eq!(handled.status, Status::Retrying);
+            city.set_moods(|_| Mood::Well);
+            two.retry(id(n), "kim").await.unwrap();
+            if is_due {
+                clock.sleep(SECOND).await;
+            }
+            // As far as the first one knows, the first step is to be tried again: later, or now.
+            let message = mark(u64::try_from(n).unwrap());
+            let handled = one.handle(id(n), Input::Continue, message).await.unwrap();
+            assert_eq!((handled.status, handled.recorded), (Status::Waiting, 2));
+            assert_eq!(city.units(id(n), "authorize"), 1);
+        }
     });
 }
 

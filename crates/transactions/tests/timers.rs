@@ -1,4 +1,5 @@
 //! Durable timers: in time, once each, and nobody in the way of the others.
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -5,8 +5,8 @@ use axum::response::Response;
 use http::StatusCode;
 use serde_json::json;
 
-use super::port::{Error, ListSagas, Page, Resolve, Retry, SagaAdmin, Skip};
 use super::With;
+use super::port::{Error, ListSagas, Page, Resolve, Retry, SagaAdmin, Skip};
 use crate::extract::{body, json, path, query::Query};
 use crate::limits::{BODY_BYTES_MAX, PAGE_ADMIN_DEFAULT, PAGE_ADMIN_MAX};
 use crate::problem::{Code, Problem};
@@ -25,8 +25,14 @@ pub(super) async fn list(state: State, request: Request) -> Result<Response, Pro
         cursor: query.text("cursor").map(str::to_owned),
         limit: query.limit(PAGE_ADMIN_DEFAULT, PAGE_ADMIN_MAX)?,
     };
-    let Page { entries, next_cursor } = state.part.list(list).await.map_err(problem)?;
-    respond::json(StatusCode::OK, &json!({ "sagas": entries, "next_cursor": next_cursor }))
+    let Page {
+        entries,
+        next_cursor,
+    } = state.part.list(list).await.map_err(problem)?;
+    respond::json(
+        StatusCode::OK,
+        &json!({ "sagas": entries, "next_cursor": next_cursor }),
+    )
 }
 
 pub(super) async fn get(state: State, request: Request) -> Result<Response, Problem> {
@@ -41,7 +47,10 @@ pub(super) async fn retry(state: State, request: Request) -> Result<Response, Pr
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id = path::id(&mut parts, Code::SagaNotFound).await?;
     let wish: Retry = json::optional(&parts.headers, &body)?;
-    respond::json(StatusCode::OK, &state.part.retry(id, wish).await.map_err(problem)?)
+    respond::json(
+        StatusCode::OK,
+        &state.part.retry(id, wish).await.map_err(problem)?,
+    )
 }
 
 pub(super) async fn skip(state: State, request: Request) -> Result<Response, Problem> {
@@ -49,7 +58,10 @@ pub(super) async fn skip(state: State, request: Request) -> Result<Response, Pro
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id = path::id(&mut parts, Code::SagaNotFound).await?;
     let wish: Skip = json::required(&parts.headers, &body)?;
-    respond::json(StatusCode::OK, &state.part.skip(id, wish).await.map_err(problem)?)
+    respond::json(
+        StatusCode::OK,
+        &state.part.skip(id, wish).await.map_err(problem)?,
+    )
 }
 
 pub(super) async fn resolve(state: State, request: Request) -> Result<Response, Problem> {
@@ -57,5 +69,8 @@ pub(super) async fn resolve(state: State, request: Request) -> Result<Response, 
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id = path::id(&mut parts, Code::SagaNotFound).await?;
     let found: Resolve = json::required(&parts.headers, &body)?;
-    respond::json(StatusCode::OK, &state.part.resolve(id, found).await.map_err(problem)?)
+    respond::json(
+        StatusCode::OK,
+        &state.part.resolve(id, found).await.map_err(problem)?,
+    )
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
 use http::header::{IF_MATCH, IF_NONE_MATCH};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use steadfast_dispatch::names::TenantId;
 use steadfast_dispatch::service::IdempotencyKey;
 use steadfast_journal::Version;
@@ -18,8 +18,7 @@ pub(crate) static IDEMPOTENCY_REPLAYED: HeaderName =
 /// Whose keys these are.
 static TENANT: HeaderName = HeaderName::from_static("x-tenant");
 /// What is left of the caller's deadline, in milliseconds; Envoy's name for it.
-static EXPECTED_TIMEOUT_MS: HeaderName =
-    HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
+static EXPECTED_TIMEOUT_MS: HeaderName = HeaderName::from_static("x-envoy-expected-rq-timeout-ms");
 /// Where a tracking client left off; sent by browsers when they come back.
 static LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 
@@ -36,11 +35,10 @@ fn single<'a>(
     }
 }
 
-fn text<'a>(
-    headers: &'a HeaderMap,
-    name: &'static HeaderName,
-) -> Result<Option<&'a str>, Problem> {
-    let Some(value) = single(headers, name)? else { return Ok(None) };
+fn text<'a>(headers: &'a HeaderMap, name: &'static HeaderName) -> Result<Option<&'a str>, Problem> {
+    let Some(value) = single(headers, name)? else {
+        return Ok(None);
+    };
     let text = str::from_utf8(value.as_bytes());
     let text = text.map_err(|_| Problem::invalid(name.as_str(), "must be UTF-8"))?;
     Ok(Some(text.trim()))
@@ -72,12 +70,10 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<IdempotencyKey, Pro
 pub(crate) fn tenant(headers: &HeaderMap) -> Result<TenantId, Problem> {
     match text(headers, &TENANT)? {
         None => Ok(TenantId::public()),
-        Some(name) => {
-            name.parse().map_err(|_| {
-                let rule = "a tenant's name has 1 to 120 bytes and no control characters";
-                Problem::invalid("X-Tenant", rule)
-            })
-        }
+        Some(name) => name.parse().map_err(|_| {
+            let rule = "a tenant's name has 1 to 120 bytes and no control characters";
+            Problem::invalid("X-Tenant", rule)
+        }),
     }
 }
 
@@ -90,7 +86,9 @@ pub(crate) fn time_allowed(
     default: Duration,
     max: Duration,
 ) -> Result<Duration, Problem> {
-    let Some(text) = text(headers, &EXPECTED_TIMEOUT_MS)? else { return Ok(default) };
+    let Some(text) = text(headers, &EXPECTED_TIMEOUT_MS)? else {
+        return Ok(default);
+    };
     let digits = !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
     // More digits than fit are a number beyond any bound.
     match (digits, text.parse::<u64>()) {
@@ -120,11 +118,15 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> 
 /// Whether the caller has this version already, from `If-None-Match`. Tags that are not ours
 /// match nothing (RFC 9110, section 13.1.2).
 pub(crate) fn has_version(headers: &HeaderMap, version: Version) -> bool {
-    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
-        list.split(',').map(str::trim).any(|tag| {
-            tag == "*" || strong(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version)
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|list| {
+            list.split(',').map(str::trim).any(|tag| {
+                tag == "*" || strong(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version)
+            })
         })
-    })
 }
 
 /// The version that a tracking client saw last.
@@ -135,9 +137,12 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<Version>, Prob
     // Browsers send an empty one when they have not seen any event.
     match text(headers, &LAST_EVENT_ID)? {
         None | Some("") => Ok(None),
-        Some(text) => text.parse().map(|number| Some(Version(number))).map_err(|_| {
-            Problem::invalid("Last-Event-ID", "must be the id of an event of this stream")
-        }),
+        Some(text) => text
+            .parse()
+            .map(|number| Some(Version(number)))
+            .map_err(|_| {
+                Problem::invalid("Last-Event-ID", "must be the id of an event of this stream")
+            }),
     }
 }
 
@@ -150,7 +155,11 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
 fn strong(tag: &str) -> Option<Version> {
     let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
     let plain = digits.bytes().all(|c| c.is_ascii_digit());
-    if plain { digits.parse().ok().map(Version) } else { None }
+    if plain {
+        digits.parse().ok().map(Version)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]
@@ -168,7 +177,10 @@ mod tests {
     #[test]
     fn a_key_is_there_once_and_well_formed() {
         let code = |values: &[&str]| {
-            let pairs: Vec<_> = values.iter().map(|value| (&IDEMPOTENCY_KEY, *value)).collect();
+            let pairs: Vec<_> = values
+                .iter()
+                .map(|value| (&IDEMPOTENCY_KEY, *value))
+                .collect();
             idempotency_key(&headers(&pairs)).map_err(|problem| problem.code())
         };
         assert_eq!(code(&["\"8e03\""]).unwrap().as_str(), "8e03");
@@ -196,7 +208,10 @@ mod tests {
     #[test]
     fn tenants_are_names() {
         assert_eq!(tenant(&HeaderMap::new()).unwrap().as_str(), "public");
-        assert_eq!(tenant(&headers(&[(&TENANT, "kim's")])).unwrap().as_str(), "kim's");
+        assert_eq!(
+            tenant(&headers(&[(&TENANT, "kim's")])).unwrap().as_str(),
+            "kim's"
+        );
         assert!(tenant(&headers(&[(&TENANT, "")])).is_err());
         assert!(tenant(&headers(&[(&TENANT, &"t".repeat(121))])).is_err());
         assert!(tenant(&headers(&[(&TENANT, "a"), (&TENANT, "b")])).is_err());

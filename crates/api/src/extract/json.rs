@@ -30,21 +30,35 @@ pub(crate) fn optional<T: DeserializeOwned + Default>(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<T, Problem> {
-    if body.trim_ascii().is_empty() { Ok(T::default()) } else { required(headers, body) }
+    if body.trim_ascii().is_empty() {
+        Ok(T::default())
+    } else {
+        required(headers, body)
+    }
 }
 
 /// Only `application/json` is taken. A browser sends other types across origins without asking
 /// first, so a lax server would let any web page place orders.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refuse = |detail| Err(Problem::new(Code::UnsupportedMediaType, detail));
-    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
+    if headers
+        .get(CONTENT_ENCODING)
+        .is_some_and(|coding| coding != "identity")
+    {
         return refuse("the body must not have a content encoding");
     }
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return refuse("send the header content-type: application/json");
     };
-    let essence = value.as_bytes().split(|&c| c == b';').next().unwrap_or_default();
-    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
+    let essence = value
+        .as_bytes()
+        .split(|&c| c == b';')
+        .next()
+        .unwrap_or_default();
+    if essence
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
+    {
         Ok(())
     } else {
         refuse("the content type must be application/json")
@@ -61,15 +75,36 @@ fn explain<T: DeserializeOwned>(body: &[u8]) -> Problem {
     let error = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Err(error) => error,
         Ok(_) => {
-            let rest = reader.end().map_or_else(|error| error.to_string(), |()| String::new());
+            let rest = reader
+                .end()
+                .map_or_else(|error| error.to_string(), |()| String::new());
             return Problem::invalid("body", format!("not valid JSON: {rest}"));
         }
     };
     let path = error.path().to_string();
-    let field = if path == "." { "body".to_owned() } else { path };
     let inner = error.into_inner();
-    let detail = if inner.is_data() { inner.to_string() } else { format!("not valid JSON: {inner}") };
-    Problem::invalid(field, detail)
+    let detail = if inner.is_data() {
+        inner.to_string()
+    } else {
+        format!("not valid JSON: {inner}")
+    };
+    Problem::invalid(field(&path, &detail), detail)
+}
+
+/// The field at fault, from where the reader was and from what it said.
+fn field(path: &str, detail: &str) -> String {
+    // The reader calls the whole body `.` and what it had no name for yet `?`.
+    let path = path.trim_end_matches(['?', '.']);
+    // It stands at the object when it misses a field there, or finds one twice.
+    let named = ["missing field `", "duplicate field `"]
+        .into_iter()
+        .find_map(|said| detail.strip_prefix(said)?.split('`').next());
+    match (path, named) {
+        ("", None) => "body".to_owned(),
+        ("", Some(name)) => name.to_owned(),
+        (path, None) => path.to_owned(),
+        (path, Some(name)) => format!("{path}.{name}"),
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +119,9 @@ mod tests {
         "items":[{"sku":"bento","quantity":2}],"amount":{"currency":"KRW","minor":18000}}"#;
 
     fn headers(media_type: &'static str) -> HeaderMap {
-        [(CONTENT_TYPE, HeaderValue::from_static(media_type))].into_iter().collect()
+        [(CONTENT_TYPE, HeaderValue::from_static(media_type))]
+            .into_iter()
+            .collect()
     }
 
     fn place(body: impl Into<Vec<u8>>) -> Result<PlaceOrder, Problem> {
@@ -105,31 +142,62 @@ mod tests {
         assert!(place(BENTO).is_ok());
         refused("", "body", "JSON body is needed");
         refused("{", "body", "line 1 column 1");
-        refused("[]", "body", "");
-        refused(format!("{BENTO} x"), "body", "trailing characters at line 2");
-        refused(BENTO.replace("2}]", "-2}]"), "items[0].quantity", "invalid value");
-        refused(BENTO.replace("2}]", "\"2\"}]"), "items[0].quantity", "expected u32");
-        refused(BENTO.replace("18000", "1e99"), "amount.minor", "expected i64");
-        refused(BENTO.replace("\"x\":1", "\"x\":NaN"), "pickup", "line 1");
-        refused(BENTO.replace("\"x\":1", "\"x\":1e999"), "pickup", "number out of range");
+        refused("[]", "body", "expected struct PlaceOrder");
+        refused(
+            format!("{BENTO} x"),
+            "body",
+            "trailing characters at line 2",
+        );
+        refused(
+            BENTO.replace("2}]", "-2}]"),
+            "items[0].quantity",
+            "invalid value",
+        );
+        refused(
+            BENTO.replace("2}]", "\"2\"}]"),
+            "items[0].quantity",
+            "expected u32",
+        );
+        refused(
+            BENTO.replace("18000", "1e99"),
+            "amount.minor",
+            "expected i64",
+        );
+        refused(BENTO.replace("\"x\":1", "\"x\":NaN"), "pickup.x", "line 1");
+        refused(
+            BENTO.replace("\"x\":1", "\"x\":1e999"),
+            "pickup.x",
+            "number out of range",
+        );
         refused(BENTO.replace("\"x\":1", "\"lat\":1"), "pickup", "");
-        refused(BENTO.replace("\"merchant\"", "\"merchand\""), "merchand", "unknown field");
+        refused(
+            BENTO.replace("\"merchant\"", "\"merchand\""),
+            "merchand",
+            "unknown field",
+        );
         let bad = BENTO.replace("bento", "b\u{1}").into_bytes();
         refused(bad, "items[0].sku", "control character");
         let mut bad = BENTO.as_bytes().to_vec();
         let at = BENTO.find("bento").unwrap();
         bad[at] = 0xFF;
         refused(bad, "items[0].sku", "invalid unicode code point at line 2");
-        refused("[".repeat(10_000), "body", "");
+        refused("[".repeat(10_000), "[0]", "");
     }
 
     #[test]
     fn only_json_is_taken() {
         let body = Bytes::from_static(BENTO.as_bytes());
         for fits in ["application/json", "Application/JSON; charset=utf-8"] {
-            assert!(required::<PlaceOrder>(&headers(fits), &body).is_ok(), "{fits}");
+            assert!(
+                required::<PlaceOrder>(&headers(fits), &body).is_ok(),
+                "{fits}"
+            );
         }
-        for other in ["text/plain", "application/jsonp", "application/x-www-form-urlencoded"] {
+        for other in [
+            "text/plain",
+            "application/jsonp",
+            "application/x-www-form-urlencoded",
+        ] {
             let problem = required::<PlaceOrder>(&headers(other), &body).unwrap_err();
             assert_eq!(problem.code(), Code::UnsupportedMediaType, "{other}");
         }

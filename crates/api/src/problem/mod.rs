@@ -35,10 +35,17 @@ impl Problem {
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = shortened(detail.into());
         let retry_after = match code {
-            Code::Overloaded | Code::Unavailable | Code::KeyInFlight => Some(Duration::from_secs(1)),
+            Code::Overloaded | Code::Unavailable | Code::KeyInFlight => {
+                Some(Duration::from_secs(1))
+            }
             _ => None,
         };
-        Self { code, detail, field: None, retry_after }
+        Self {
+            code,
+            detail,
+            field: None,
+            retry_after,
+        }
     }
 
     /// [`Code::InvalidRequest`] about a part of the request.
@@ -83,7 +90,8 @@ impl Problem {
 
     /// `Retry-After` has whole seconds: rounded up, at least one.
     fn retry_after_s(&self) -> Option<u64> {
-        self.retry_after.map(|after| (after.as_millis().div_ceil(1_000)).max(1))
+        self.retry_after
+            .map(|after| (after.as_millis().div_ceil(1_000)).max(1))
             .map(|seconds| u64::try_from(seconds).unwrap_or(u64::MAX))
     }
 
@@ -124,7 +132,9 @@ impl IntoResponse for Problem {
         let body = self.to_json();
         let mut response = respond::bytes(self.code.status(), &respond::PROBLEM, body);
         if let Some(seconds) = self.retry_after_s() {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.code == Code::Unauthorized {
             let scheme = HeaderValue::from_static("Bearer");
@@ -169,7 +179,10 @@ mod tests {
             let after = Duration::from_millis(millis);
             let problem = Problem::new(Code::Overloaded, "full").with_retry_after(after);
             assert_eq!(json(&problem)["retry_after_s"], seconds);
-            assert_eq!(problem.into_response().headers()[RETRY_AFTER], seconds.to_string());
+            assert_eq!(
+                problem.into_response().headers()[RETRY_AFTER],
+                seconds.to_string()
+            );
         }
     }
 
@@ -177,6 +190,9 @@ mod tests {
     fn a_detail_that_quotes_the_request_stays_short() {
         let problem = Problem::invalid("x".repeat(60_000), "é".repeat(60_000));
         assert_eq!(problem.detail().chars().count(), DETAIL_CHARS_MAX + 1);
-        assert_eq!(problem.field().unwrap().chars().count(), DETAIL_CHARS_MAX + 1);
+        assert_eq!(
+            problem.field().unwrap().chars().count(),
+            DETAIL_CHARS_MAX + 1
+        );
     }
 }

@@ -48,7 +48,13 @@ impl Token {
     /// When it is too short to be safe, or cannot be written in a header.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         let fits = text.len() >= TOKEN_BYTES_MIN && text.bytes().all(|c| c.is_ascii_graphic());
-        if fits { Ok(Self { hash: Sha256::digest(text).into() }) } else { Err(TokenError) }
+        if fits {
+            Ok(Self {
+                hash: Sha256::digest(text).into(),
+            })
+        } else {
+            Err(TokenError)
+        }
     }
 
     /// Whether the `Authorization` header carries it. Hashes are compared, in constant time: how
@@ -56,7 +62,9 @@ impl Token {
     fn is_in(&self, headers: &HeaderMap) -> bool {
         const SCHEME: &[u8] = b"bearer ";
         let mut values = headers.get_all(AUTHORIZATION).iter();
-        let (Some(value), None) = (values.next(), values.next()) else { return false };
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return false;
+        };
         match value.as_bytes().split_at_checked(SCHEME.len()) {
             Some((scheme, presented)) if scheme.eq_ignore_ascii_case(SCHEME) => {
                 let hash: [u8; 32] = Sha256::digest(presented.trim_ascii()).into();
@@ -104,7 +112,10 @@ mod tests {
         ] {
             assert!(!admits(&[other]), "{other:?}");
         }
-        assert!(!admits(&["Bearer correct-horse-battery", "Bearer correct-horse-battery"]));
+        assert!(!admits(&[
+            "Bearer correct-horse-battery",
+            "Bearer correct-horse-battery"
+        ]));
     }
 
     #[test]

@@ -38,8 +38,7 @@ impl Shared {
             return Ok(problem.into_response());
         }
         let (clock, limit) = (&self.clock, self.options.body_timeout);
-        let request =
-            request.map(|body| Body::new(Timed::new(body, clock.clone(), limit)));
+        let request = request.map(|body| Body::new(Timed::new(body, clock.clone(), limit)));
         let answer = tower_call(self.router.clone(), request);
         // A panic is a defect; it ends the request that met it and nothing else.
         match AssertUnwindSafe(answer).catch_unwind().await {

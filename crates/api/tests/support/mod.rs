@@ -1,6 +1,9 @@
 //! A running listener over real services on the memory engine, and a client that sends exactly
 //! the bytes it is told to.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 #![allow(dead_code, reason = "each test file uses its part of this")]
+
+pub mod city;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -22,7 +25,7 @@ use tokio::task::JoinHandle;
 /// The minimal body of the documentation.
 pub const BENTO: &str = r#"{"merchant":"r1","pickup":{"x":22135,"y":16867},"dropoff":{"x":22226,"y":13960},"items":[{"sku":"bento","quantity":2}],"amount":{"currency":"KRW","minor":18000}}"#;
 
-/// Services over a journal in memory.
+/// Services over a journal in memory. Nothing happens to an order by itself.
 pub struct World {
     pub journal: Journal,
     pub services: Services,
@@ -40,21 +43,31 @@ impl World {
         let clock = Clock::system();
         let (journal, writer) = Journal::new(memory::Engine::new(), clock.clone());
         let writer = writer.spawn("journal").unwrap();
-        let services =
-            Services::new(journal.clone(), clock.clone(), Ids::from_entropy(), options);
+        let services = Services::new(journal.clone(), clock.clone(), Ids::from_entropy(), options);
         let lifecycle = Lifecycle::default();
         lifecycle.ready();
-        Self { journal, services, clock, lifecycle, writer }
+        Self {
+            journal,
+            services,
+            clock,
+            lifecycle,
+            writer,
+        }
     }
 
-    /// The services' own tasks, without sagas and dispatcher.
+    /// Its public routes.
     pub fn router(&self) -> Router {
         self.router_with(Options::default())
     }
 
     pub fn router_with(&self, options: Options) -> Router {
         let lifecycle = self.lifecycle.clone();
-        router(Api::new(self.services.clone(), self.clock.clone(), lifecycle, options))
+        router(Api::new(
+            self.services.clone(),
+            self.clock.clone(),
+            lifecycle,
+            options,
+        ))
     }
 
     /// Makes something happen to an order, as the sagas would.
@@ -63,7 +76,11 @@ impl World {
         let mut write = Write::at(self.clock.now());
         let events = vec![event.into().to_new().unwrap()];
         let expected = Expected::Any;
-        write.appends.push(Append { stream: order.stream(), expected, events });
+        write.appends.push(Append {
+            stream: order.stream(),
+            expected,
+            events,
+        });
         self.journal.commit(write).await.unwrap();
     }
 }
@@ -83,7 +100,11 @@ impl Running {
         let address = server.address();
         let lifecycle = Lifecycle::default();
         let task = tokio::spawn(server.run(router, lifecycle.draining()));
-        Self { address, lifecycle, task }
+        Self {
+            address,
+            lifecycle,
+            task,
+        }
     }
 
     pub async fn of(world: &World) -> Self {
@@ -112,13 +133,15 @@ impl Running {
     }
 
     pub async fn post(&self, path: &str, body: &str) -> Reply {
-        self.send(&format!("POST {path}"), &[JSON], body.as_bytes()).await
+        self.send(&format!("POST {path}"), &[JSON], body.as_bytes())
+            .await
     }
 
     /// Places an order under a key.
     pub async fn place(&self, key: &str, body: &str) -> Reply {
         let key = format!("Idempotency-Key: {key}");
-        self.send("POST /orders", &[JSON, &key], body.as_bytes()).await
+        self.send("POST /orders", &[JSON, &key], body.as_bytes())
+            .await
     }
 
     pub async fn drain(self) -> Drained {
@@ -165,12 +188,23 @@ impl Reply {
         let end = end.unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(bytes)));
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.lines();
-        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let status = lines
+            .next()
+            .unwrap()
+            .split(' ')
+            .nth(1)
+            .unwrap()
+            .parse()
+            .unwrap();
         let headers = lines
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Self { status, headers, body: bytes[end + 4..].to_vec() }
+        Self {
+            status,
+            headers,
+            body: bytes[end + 4..].to_vec(),
+        }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -188,7 +222,11 @@ impl Reply {
     #[track_caller]
     pub fn code(&self) -> String {
         let json = self.json();
-        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{json}");
+        assert_eq!(
+            self.header("content-type"),
+            Some("application/problem+json"),
+            "{json}"
+        );
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(json["status"], self.status);
         let code = json["code"].as_str().unwrap();
@@ -199,7 +237,12 @@ impl Reply {
 
     #[track_caller]
     pub fn ok(self) -> Self {
-        assert!(self.status < 300, "{} {}", self.status, String::from_utf8_lossy(&self.body));
+        assert!(
+            self.status < 300,
+            "{} {}",
+            self.status,
+            String::from_utf8_lossy(&self.body)
+        );
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         self
     }

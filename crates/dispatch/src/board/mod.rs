@@ -17,7 +17,7 @@ use std::time::Duration;
 use steadfast_time::Timestamp;
 
 pub(crate) use courier::Courier;
-pub(crate) use snapshot::Match;
+pub(crate) use snapshot::{Match, Round};
 pub(crate) use zone::Zone;
 
 use crate::courier::{OfferView, OfferedOrder, Shift};

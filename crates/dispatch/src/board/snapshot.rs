@@ -14,7 +14,7 @@ use crate::policy::{CandidateCourier, Plan, Snapshot, WaitingOrder};
 
 /// One round of a zone's policy: what it sees, and what the numbers in its answer mean.
 pub(crate) struct Round {
-    pub(crate) snapshot: Snapshot,
+    pub(crate) snapshot: Arc<Snapshot>,
     orders: Vec<OrderId>,
     couriers: Vec<CourierId>,
 }
@@ -85,7 +85,7 @@ impl Board {
             travel: self.rules.travel,
             service: self.rules.service,
         };
-        Some(Round { snapshot, orders, couriers })
+        Some(Round { snapshot: Arc::new(snapshot), orders, couriers })
     }
 
     /// Reserves what a plan wants, as far as the zone has room and nothing has changed since the

@@ -18,6 +18,8 @@
 mod follow;
 mod leases;
 mod offer;
+mod planner;
 mod run;
 
+pub use planner::{Inline, Planner};
 pub use run::{Dispatcher, Ticker};

@@ -6,25 +6,31 @@ use steadfast_fencing::FencingToken;
 use steadfast_journal::{self as journal, Fence, Refusal, Write};
 use steadfast_time::Timestamp;
 
-use crate::board::Match;
+use super::planner::Planner;
+use crate::board::{Match, Round};
 use crate::draft::{Capacity, Draft};
 use crate::names::{OfferId, ZoneId};
 use crate::order::{CloseReason, Command, Order};
+use crate::policy::Policy;
 use crate::service::Core;
 
-/// What a dispatcher has decided for a zone: offers that have ended without an answer, and new
-/// ones.
+/// What a dispatcher is about to do in a zone: take back offers that have ended without an
+/// answer, let the policy decide, and make its offers.
 pub(super) struct Work {
     pub(super) zone: ZoneId,
     pub(super) zone_capacity: u32,
     pub(super) token: FencingToken,
     pub(super) at: Timestamp,
     pub(super) expired: Vec<(OfferId, Vec<Arc<Order>>)>,
+    pub(super) round: Option<(Round, Arc<dyn Policy>)>,
     pub(super) matches: Vec<Match>,
 }
 
 /// How it went.
 pub(super) enum Outcome {
+    /// There was nothing to do.
+    Nothing,
+    /// Committed.
     Done,
     /// Another dispatcher has the zone.
     Deposed,
@@ -35,9 +41,26 @@ pub(super) enum Outcome {
 }
 
 impl Work {
+    /// Plans and commits.
+    pub(super) async fn carry_out(&mut self, core: &Core, planner: &dyn Planner) -> Outcome {
+        if let Some((round, policy)) = self.round.take() {
+            let plan = planner.plan(Arc::clone(&policy), Arc::clone(&round.snapshot)).await;
+            match plan.check(&round.snapshot) {
+                Ok(()) => self.matches = core.board().reserve(&self.zone, &round, &plan),
+                Err(error) => {
+                    tracing::error!(zone = %self.zone, policy = policy.name(), %error, "unsound plan");
+                }
+            }
+        }
+        if self.expired.is_empty() && self.matches.is_empty() {
+            return Outcome::Nothing;
+        }
+        self.commit(core).await
+    }
+
     /// Commits it. What cannot be any more (an order was called off a moment ago) is left out,
     /// and the rest is tried again without it.
-    pub(super) async fn commit(&mut self, core: &Core) -> Outcome {
+    async fn commit(&mut self, core: &Core) -> Outcome {
         loop {
             let mut write = Write::at(self.at);
             write.fence = Some(Fence { resource: self.zone.resource(), token: self.token });

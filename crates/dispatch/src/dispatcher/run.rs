@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::follow;
 use super::leases::{Change, ZoneLeases};
 use super::offer::{Outcome, Work};
+use super::planner::{Inline, Planner};
 use crate::Error;
 use crate::names::ZoneId;
 use crate::policy::{Batch, Nearest, Policy};
@@ -40,8 +41,9 @@ pub struct Dispatcher {
     core: Arc<Core>,
     leases: ZoneLeases,
     rounds: BTreeMap<ZoneId, Round>,
-    nearest: Nearest,
-    batch: Batch,
+    planner: Arc<dyn Planner>,
+    nearest: Arc<dyn Policy>,
+    batch: Arc<dyn Policy>,
     writes: FuturesUnordered<BoxFuture<'static, (Work, Outcome)>>,
     ticks: mpsc::Receiver<oneshot::Sender<()>>,
     /// Keeps `ticks` open.
@@ -77,14 +79,22 @@ impl Dispatcher {
             leases: ZoneLeases::new(leases),
             core,
             rounds: BTreeMap::new(),
-            nearest: Nearest,
-            batch: Batch::default(),
+            planner: Arc::new(Inline),
+            nearest: Arc::new(Nearest),
+            batch: Arc::new(Batch::default()),
             writes: FuturesUnordered::new(),
             ticks,
             ticker: Ticker(sender),
             asked: Vec::new(),
             waiting: Vec::new(),
         }
+    }
+
+    /// Lets somebody else run the policies.
+    #[must_use]
+    pub fn with_planner(mut self, planner: Arc<dyn Planner>) -> Self {
+        self.planner = planner;
+        self
     }
 
     /// The means to make it decide now.
@@ -147,9 +157,9 @@ impl Dispatcher {
             };
             for zone in zones {
                 if let Some(mut work) = self.decide(zone, now, monotonic, asked) {
-                    let core = Arc::clone(&self.core);
+                    let (core, planner) = (Arc::clone(&self.core), Arc::clone(&self.planner));
                     let write = async move {
-                        let outcome = work.commit(&core).await;
+                        let outcome = work.carry_out(&core, &*planner).await;
                         (work, outcome)
                     };
                     self.writes.push(write.boxed());
@@ -190,28 +200,16 @@ impl Dispatcher {
         let expired: Vec<_> = on_board.expired(now).collect();
         let eager = on_board.dirty && policy_name == PolicyName::Nearest;
         let due = asked || eager || monotonic >= round.next;
-        let mut matches = Vec::new();
+        let mut policy = None;
         if due {
             on_board.dirty = false;
             round.next = monotonic + self.core.options.tick;
-            let policy: &dyn Policy = match policy_name {
+            policy = Some(match policy_name {
                 PolicyName::Nearest => &self.nearest,
                 PolicyName::Batch => &self.batch,
-            };
-            if let Some(round) = board.round(&zone, now) {
-                // Deciding can take some milliseconds; the board must not wait for it.
-                drop(board);
-                let plan = policy.plan(&round.snapshot);
-                let sound = plan.check(&round.snapshot);
-                board = self.core.board();
-                match sound {
-                    Ok(()) => matches = board.reserve(&zone, &round, &plan),
-                    Err(error) => {
-                        tracing::error!(%zone, policy = policy.name(), %error, "unsound plan");
-                    }
-                }
-            }
+            });
         }
+        let round = policy.and_then(|policy| Some((board.round(&zone, now)?, Arc::clone(policy))));
         let expired: Vec<_> = expired
             .into_iter()
             .filter_map(|offer| {
@@ -220,11 +218,11 @@ impl Dispatcher {
                 Some((offer, orders.collect()))
             })
             .collect();
-        if expired.is_empty() && matches.is_empty() {
+        if expired.is_empty() && round.is_none() {
             return None;
         }
         board.zone_mut(&zone).writing = true;
-        Some(Work { zone, zone_capacity, token, at: now, expired, matches })
+        Some(Work { zone, zone_capacity, token, at: now, expired, round, matches: Vec::new() })
     }
 
     fn finish(&mut self, work: Work, outcome: Outcome) {
@@ -233,6 +231,7 @@ impl Dispatcher {
         zone.writing = false;
         let done = matches!(outcome, Outcome::Done);
         match outcome {
+            Outcome::Nothing => {}
             Outcome::Done => zone.dirty |= !work.matches.is_empty(),
             Outcome::Again => zone.dirty = true,
             Outcome::Deposed => {

@@ -4,8 +4,8 @@
 //! whose write is refused must be able to decide again and must be able to say afterwards why it
 //! decided so. A policy therefore sees one [`Snapshot`] and answers with one [`Plan`]: no clock,
 //! no I/O, no memory between calls, no randomness but that of a fixed seed. The same snapshot
-//! gives the same plan, byte for byte, on every machine; ties are broken by the order of the
-//! snapshot's vectors, never by hash order or by generated identifiers.
+//! gives the same plan, byte for byte; ties are broken by the order of the snapshot's vectors,
+//! never by hash order or by generated identifiers.
 //!
 //! **What a policy decides.** The problem is the *meal delivery routing problem* of Reyes, Erera,
 //! Savelsbergh, Sahasrabudhe and O'Neil (2018): orders appear over time, each with a merchant and
@@ -16,7 +16,7 @@
 //! | policy | decides | use |
 //! |---|---|---|
 //! | [`Nearest`] | each order at once, the nearest free courier | a base line, and a fallback |
-//! | [`Batch`] | all orders and couriers of the next half hour together | the default |
+//! | [`Batch`] | all known orders and couriers of the near future together | the default |
 //!
 //! **How to call one.** Build a snapshot, call [`Policy::plan`], run [`Plan::check`] against the
 //! same snapshot, and commit. The check shares no code with the policies except [`trip_times`],

@@ -31,7 +31,10 @@ impl Policy for Nearest {
         let mut trips = Vec::new();
         for order in sequence {
             if let Some(place) = nearest(snapshot, order, &free) {
-                trips.push(Trip { courier: free.remove(place), orders: vec![order] });
+                trips.push(Trip {
+                    courier: free.remove(place),
+                    orders: vec![order],
+                });
             }
         }
         trips.sort_by_key(|trip| trip.courier);
@@ -67,12 +70,18 @@ mod tests {
     fn trips(snapshot: &Snapshot) -> Vec<(usize, Vec<usize>)> {
         let plan = Nearest.plan(snapshot);
         plan.check(snapshot).unwrap();
-        plan.trips.into_iter().map(|trip| (trip.courier, trip.orders)).collect()
+        plan.trips
+            .into_iter()
+            .map(|trip| (trip.courier, trip.orders))
+            .collect()
     }
 
     #[test]
     fn the_nearest_free_courier_goes_at_once() {
-        let snapshot = snapshot(vec![order(1, 12, 30)], vec![courier(0), courier(9), busy(10, 1)]);
+        let snapshot = snapshot(
+            vec![order(1, 12, 30)],
+            vec![courier(0), courier(9), busy(10, 1)],
+        );
         assert_eq!(trips(&snapshot), [(1, vec![0])]);
     }
 

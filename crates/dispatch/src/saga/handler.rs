@@ -89,6 +89,11 @@ impl timers::Handler for OrderSaga {
     }
 }
 
+/// Whether an order event, in a write of the saga itself, makes it go on when it comes back.
+pub(super) fn resumes(kind: &str) -> bool {
+    matches!(kind, "stock_reserved" | "payment_voided" | "stock_released" | "undo_started")
+}
+
 /// What an order event means to the saga; nothing for most.
 fn input_of(kind: &str, payload: &[u8]) -> Result<Option<Input>, Failure> {
     let signal = |step: &'static str| Input::Signal {
@@ -97,7 +102,6 @@ fn input_of(kind: &str, payload: &[u8]) -> Result<Option<Input>, Failure> {
     };
     Ok(match kind {
         "placed" => Some(Input::Start { data: Json::null() }),
-        "stock_reserved" | "payment_voided" | "stock_released" => Some(Input::Continue),
         "assigned" => Some(signal(FIND_COURIER)),
         "delivered" => Some(signal(DELIVER)),
         "undo_started" => match OrderEvent::read(kind, 1, payload) {
@@ -108,6 +112,7 @@ fn input_of(kind: &str, payload: &[u8]) -> Result<Option<Input>, Failure> {
             Ok(_) => Some(Input::Continue),
             Err(error) => return Err(Failure::Poison(error.to_string())),
         },
+        other if resumes(other) => Some(Input::Continue),
         _ => None,
     })
 }

@@ -9,6 +9,7 @@ use steadfast_transactions::{
     Call, Change, EffectError, Event, Follow, Id, Json, Outcome, Participant,
 };
 
+use super::handler::resumes;
 use super::steps::{
     AUTHORIZE_PAYMENT, CAPTURE_PAYMENT, FIND_COURIER, RESERVE_STOCK, SagaOptions,
 };
@@ -97,7 +98,7 @@ impl OrderParticipant {
         let again = self.staged().remove(&id).is_some();
         let repository = &self.core.repository;
         let mut order = if again { repository.reload(id)? } else { repository.get(id)? };
-        let before = order.version;
+        let before = write.messages.len();
         let mut draft = Draft::on(write, &self.core.ids);
         for event in change.events() {
             let Some((command, must)) = command(event, &order, change)? else { continue };
@@ -109,10 +110,11 @@ impl OrderParticipant {
             }
         }
         drop(draft);
-        let changed = order.version != before;
         self.staged().insert(id, order);
-        // An order event in this write comes back as a message, and the saga goes on.
-        Ok(if changed { Follow::Message } else { Follow::Timer })
+        // If one of the order's events in this write comes back as an input, the saga goes on
+        // then; otherwise its timer has to see to it.
+        let goes_on = write.messages[before..].iter().any(|message| resumes(&message.event_type));
+        Ok(if goes_on { Follow::Message } else { Follow::Timer })
     }
 }
 

@@ -13,8 +13,7 @@ mod pause;
 mod tally;
 mod world;
 
-use steadfast_journal::memory::Protections;
-use world::{Scenario, World};
+use world::{Scenario, Twin, World};
 
 /// Seeds in an ordinary run.
 const SEEDS: u64 = 200;
@@ -66,33 +65,41 @@ fn the_same_seed_is_the_same_run() {
 }
 
 /// Runs seeds until one shows a violation that contains `expected`.
-fn is_caught(protections: Protections, expected: &str) {
-    let mut others = Vec::new();
-    for seed in 0..400 {
-        let scenario = Scenario { protections, ..Scenario::rough(seed) };
-        match run(&scenario) {
+fn is_caught(twin: Twin, expected: &str) {
+    let mut others = 0;
+    for seed in 0..300 {
+        match run(&Scenario { twin, ..Scenario::contended(seed) }) {
             Err(problem) if problem.contains(expected) => {
-                println!("without its protection, seed {seed} shows: {problem}");
+                println!("{twin:?}: caught by seed {seed}: {problem}");
                 return;
             }
-            Err(problem) => others.push((seed, problem)),
+            Err(_) => others += 1,
             Ok(_) => {}
         }
     }
-    panic!("400 seeds without {expected:?}; others: {others:?}");
+    panic!("{twin:?}: 300 seeds, and none shows {expected:?} ({others} show something else)");
 }
 
 #[test]
-fn without_the_inbox_an_effect_is_repeated() {
-    is_caught(Protections { inbox: false, ..Protections::default() }, "counted");
+fn the_contended_scenario_holds_with_all_protections() {
+    for seed in 0..40 {
+        if let Err(problem) = run(&Scenario::contended(seed)) {
+            panic!("seed {seed}: {problem}");
+        }
+    }
+}
+
+#[test]
+fn without_the_inbox_mark_in_its_write_an_effect_is_repeated() {
+    is_caught(Twin::InboxMarkApart, "counted");
 }
 
 #[test]
 fn without_the_fence_a_replaced_dispatcher_writes() {
-    is_caught(Protections { fence: false, ..Protections::default() }, "stale token");
+    is_caught(Twin::NoFence, "stale token");
 }
 
 #[test]
 fn without_the_guards_a_limit_is_exceeded() {
-    is_caught(Protections { guards: false, ..Protections::default() }, "over its capacity");
+    is_caught(Twin::NoGuards, "over its capacity");
 }

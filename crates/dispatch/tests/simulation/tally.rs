@@ -16,6 +16,8 @@ pub const DELIVERIES: &str = "tally/deliveries";
 pub struct Tally {
     pub journal: Journal,
     pub clock: Clock,
+    /// The broken twin: the effect in one write, its mark in another.
+    pub marks_apart: bool,
 }
 
 impl Handler for Tally {
@@ -34,6 +36,10 @@ impl Handler for Tally {
             key: delivery.message().aggregate_id.clone(),
             value: Some(Bytes::from_static(b"true")),
         });
+        if self.marks_apart {
+            self.journal.commit(write).await?;
+            return Ok(Handled::Ignored);
+        }
         delivery.commit(&self.journal, write).await
     }
 }

@@ -6,12 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
+use futures::future::{BoxFuture, FutureExt};
 use steadfast_coordination::{self as coordination, Leases, MemoryTokens};
 use steadfast_dispatch::names::ZoneId;
+use steadfast_dispatch::policy::{Plan, Policy, Snapshot};
 use steadfast_dispatch::saga::SagaOptions;
 use steadfast_dispatch::service::{Options, Services};
 use steadfast_dispatch::zone::ZoneRequest;
-use steadfast_dispatch::{Assembly, Dispatcher, Parts};
+use steadfast_dispatch::{Assembly, Dispatcher, Parts, Planner};
 use steadfast_journal::memory::{self, Disk, Protections};
 use steadfast_journal::{Hash, Journal, StorageError};
 use steadfast_messaging::{Consumer, Embedded, bus, chaos, consumer, relay};
@@ -32,6 +34,19 @@ pub const ZONE_CAPACITY: u32 = 4;
 const TROUBLE: Duration = Duration::from_secs(180);
 const HEALING: Duration = Duration::from_secs(3 * 3_600);
 
+/// A protection that is taken away, to show that the audit notices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Twin {
+    /// None is: the real thing.
+    Sound,
+    /// The tally writes its inbox mark after its effect instead of with it.
+    InboxMarkApart,
+    /// The journal lets every token in.
+    NoFence,
+    /// The journal lets counters leave their bounds.
+    NoGuards,
+}
+
 #[derive(Clone, Debug)]
 pub struct Scenario {
     pub seed: u64,
@@ -41,7 +56,10 @@ pub struct Scenario {
     pub crash: f64,
     pub bus: chaos::Faults,
     pub provider: sandbox::Plan,
-    pub protections: Protections,
+    /// The longest pauses between stalls of a dispatcher.
+    pub calm: Duration,
+    pub lease: Duration,
+    pub twin: Twin,
 }
 
 impl Scenario {
@@ -72,7 +90,21 @@ impl Scenario {
                     most: Duration::from_millis(300),
                 },
             },
-            protections: Protections::default(),
+            calm: Duration::from_secs(10),
+            lease: Duration::from_secs(3),
+            twin: Twin::Sound,
+        }
+    }
+
+    /// Many orders for few couriers, and dispatchers that stall and replace each other all the
+    /// time.
+    pub fn contended(seed: u64) -> Self {
+        Self {
+            customers: 24,
+            couriers: 3,
+            calm: Duration::from_secs(1),
+            lease: Duration::from_secs(1),
+            ..Self::rough(seed)
         }
     }
 }
@@ -182,12 +214,18 @@ impl World {
         let crashed = Rc::new(Cell::new(false));
         let problem = Rc::new(RefCell::new(None));
 
+        let twin = self.scenario.twin;
+        let protections = Protections {
+            fence: twin != Twin::NoFence,
+            guards: twin != Twin::NoGuards,
+            ..Protections::default()
+        };
         let crash = if trouble { self.scenario.crash } else { 0.0 };
         let mut writers = Vec::new();
         let mut open = |disk: &Disk, seed: u64| {
             let engine = memory::Engine::recover(disk.clone())
                 .with_faults(memory::Faults::random(seed, crash))
-                .with_protections(self.scenario.protections);
+                .with_protections(protections);
             let (journal, writer) = Journal::new(engine, clock.clone());
             writers.push(writer);
             journal
@@ -216,7 +254,7 @@ impl World {
         let coordinator = coordination::Embedded::open(self.disks.tokens.clone(), clock.clone())
             .map_err(|error| error.to_string())?;
         let lease = coordination::Options {
-            length: Duration::from_secs(3),
+            length: self.scenario.lease,
             ask_every: Duration::from_millis(200),
             ..coordination::Options::default()
         };
@@ -239,6 +277,7 @@ impl World {
             ids: Ids::seeded(seed),
             bus: Arc::clone(&chaos),
             leases: leases.clone(),
+            planner: Arc::new(Slow { clock: clock.clone(), seed }),
             stock: Arc::new(sandbox.stock.clone()),
             payment: Arc::new(sandbox.payment.clone()),
             options: options.clone(),
@@ -251,7 +290,8 @@ impl World {
         })
         .map_err(|error| error.to_string())?;
 
-        let handler = Tally { journal: journal.clone(), clock: clock.clone() };
+        let marks_apart = twin == Twin::InboxMarkApart;
+        let handler = Tally { journal: journal.clone(), clock: clock.clone(), marks_apart };
         let tally = Consumer::open(
             journal.clone(),
             clock.clone(),
@@ -271,7 +311,8 @@ impl World {
 
         // Two dispatchers on one journal; whoever holds the lease works, and either may stall.
         let second = Services::new(journal.clone(), clock.clone(), Ids::seeded(seed ^ 5), options);
-        let standby = Dispatcher::new(&second, leases);
+        let planner = || Arc::new(Slow { clock: clock.clone(), seed });
+        let standby = Dispatcher::new(&second, leases).with_planner(planner());
         let (first_switch, second_switch) = (Switch::default(), Switch::default());
         let standby = Pausable::new(standby.run(), second_switch.clone(), clock.clone());
         for task in assembly.tasks.drain(..) {
@@ -293,10 +334,10 @@ impl World {
         });
         if trouble {
             let mut rng = sim.fork_rng();
-            let clock = clock.clone();
+            let (clock, calm) = (clock.clone(), self.scenario.calm);
             sim.spawn(async move {
                 loop {
-                    clock.sleep(Duration::from_millis(rng.u64(2_000..12_000))).await;
+                    clock.sleep(calm.mul_f64(rng.f64())).await;
                     let switch = if rng.bool() { &first_switch } else { &second_switch };
                     let stall = Duration::from_millis(rng.u64(500..8_000));
                     switch.stop_until(clock.monotonic() + stall);
@@ -351,6 +392,25 @@ impl Life {
             Some(problem) if !self.crashed.get() => Err(problem),
             _ => Ok(()),
         }
+    }
+}
+
+/// A policy that takes its time, so that a lease can be lost between decision and write.
+struct Slow {
+    clock: Clock,
+    seed: u64,
+}
+
+impl Planner for Slow {
+    fn plan(&self, policy: Arc<dyn Policy>, snapshot: Arc<Snapshot>) -> BoxFuture<'static, Plan> {
+        let now = u64::try_from(self.clock.now().as_micros()).unwrap_or(0);
+        let pause = Duration::from_millis(Rng::with_seed(self.seed ^ now).u64(0..80));
+        let sleep = self.clock.sleep(pause);
+        async move {
+            sleep.await;
+            policy.plan(&snapshot)
+        }
+        .boxed()
     }
 }
 

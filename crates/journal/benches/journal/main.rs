@@ -13,6 +13,7 @@
 //! ```text
 //! cargo bench -p steadfast-journal --bench journal -- [--directory DIR] [--seconds S]
 //!     [--only bare|journal|platform] [--stored ORDERS] [--batch WRITES]
+//!     [--checkpoint-mib M] [--log-mib M]
 //! ```
 //!
 //! `--stored` first fills the journal with that many orders, then measures it against an empty
@@ -31,7 +32,7 @@ mod through;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use steadfast_journal::sqlite::disk;
+use steadfast_journal::sqlite::{self, disk};
 use steadfast_time::Clock;
 
 /// What the command line chooses.
@@ -42,6 +43,7 @@ struct Plan {
     only: Option<String>,
     stored: u64,
     batches: Option<usize>,
+    options: sqlite::Options,
 }
 
 impl Plan {
@@ -52,6 +54,7 @@ impl Plan {
             only: None,
             stored: 0,
             batches: None,
+            options: sqlite::Options::default(),
         };
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
@@ -62,6 +65,8 @@ impl Plan {
                 "--only" => plan.only = Some(value()),
                 "--stored" => plan.stored = value().parse().expect("a number of orders"),
                 "--batch" => plan.batches = Some(value().parse().expect("a number of writes")),
+                "--checkpoint-mib" => plan.options.checkpoint_bytes = mib(&value()),
+                "--log-mib" => plan.options.log_bytes = mib(&value()),
                 "--bench" => {}
                 other => panic!("unknown argument {other}"),
             }
@@ -121,6 +126,10 @@ impl Outcome {
     }
 }
 
+fn mib(text: &str) -> u64 {
+    text.parse::<u64>().expect("a number of MiB") << 20
+}
+
 fn probe(directory: &Path, clock: &Clock) -> disk::SyncLatency {
     disk::fdatasync_latency(directory, 100, clock).expect("the disk can be measured")
 }
@@ -157,12 +166,12 @@ fn main() {
     if plan.wants("platform") {
         for batch in plan.batches(&[64, 256]) {
             let disk = probe(scratch.path(), &clock);
-            let fresh = platform::run(scratch.path(), batch, plan.length(), 0, &clock);
+            let fresh = platform::run(scratch.path(), batch, &plan, 0, &clock);
             let note = format!("{:.1} us per order", 1e6 / fresh.rate());
             fresh.print("platform", batch, disk, &note);
             if plan.stored > 0 {
                 let disk = probe(scratch.path(), &clock);
-                let full = platform::run(scratch.path(), batch, plan.length(), plan.stored, &clock);
+                let full = platform::run(scratch.path(), batch, &plan, plan.stored, &clock);
                 let note = format!(
                     "{} stored: {:.2} of empty",
                     plan.stored,

@@ -17,7 +17,7 @@ use steadfast_journal::{
 };
 use steadfast_time::{Clock, Ids, Timestamp, Uuid};
 
-use crate::Outcome;
+use crate::{Outcome, Plan};
 
 const PAYLOAD_BYTES: usize = 180;
 const COURIERS: u64 = 2_000;
@@ -37,12 +37,12 @@ struct City {
 pub(crate) fn run(
     directory: &Path,
     batch: usize,
-    length: Duration,
+    plan: &Plan,
     stored: u64,
     clock: &Clock,
 ) -> Outcome {
     let path = directory.join(format!("platform-{batch}-{stored}"));
-    let open = || sqlite::Engine::open(&path, sqlite::Options::default()).unwrap();
+    let open = || sqlite::Engine::open(&path, plan.options.clone()).unwrap();
     let mut engine = open();
     let mut city = City {
         ids: Ids::seeded(1),
@@ -71,7 +71,7 @@ pub(crate) fn run(
     let mut writes = 0;
     let (before, cpu) = (written(), processor_us());
     let start = clock.monotonic();
-    while clock.monotonic() - start < length {
+    while clock.monotonic() - start < plan.length() {
         let began = clock.monotonic();
         orders += city.commit(&mut engine, batch, clock);
         latencies.push(clock.monotonic() - began);

@@ -443,3 +443,62 @@ impl<P> fmt::Debug for Runner<P> {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use steadfast_time::sim::Simulation;
+
+    use super::super::ApplyError;
+    use super::*;
+    use crate::{Append, Expected, NewEvent, StreamId, memory};
+
+    struct Count;
+
+    impl Projection for Count {
+        fn name(&self) -> &str {
+            "count"
+        }
+
+        fn version(&self) -> u32 {
+            1
+        }
+
+        fn apply(&self, changes: &mut Changes<'_>, _: &Event) -> Result<(), ApplyError> {
+            let count = changes.get_json::<u64>("count")?.unwrap_or_default();
+            changes.put_json("count", &(count + 1))
+        }
+    }
+
+    /// The feed may hand out events that the store has handed out before.
+    #[test]
+    fn events_up_to_the_checkpoint_are_passed_over() {
+        let mut sim = Simulation::new(1);
+        let (journal, mut writer) = Journal::new(memory::Engine::new(), sim.clock());
+        sim.on_idle(move || writer.run_once().unwrap() > 0);
+        let (mut runner, view) =
+            Runner::new(journal.clone(), sim.clock(), Count, Options::default()).unwrap();
+        sim.block_on(async move {
+            let payload = "{}".into();
+            let event = NewEvent {
+                kind: "counted".into(),
+                schema: 1,
+                payload,
+            };
+            let (stream, expected) = (StreamId::new("order", "a").unwrap(), Expected::Any);
+            let mut write = Write::default();
+            write.appends.push(Append {
+                stream,
+                expected,
+                events: vec![event; 5],
+            });
+            journal.commit(write).await.unwrap();
+
+            let mut control = runner.start().await.unwrap();
+            runner.build(&mut control).await.unwrap();
+            let live = control.readable(1).unwrap();
+            let events = journal.store().events(Position(2), 9).unwrap();
+            runner.apply(&control, live, &events).await.unwrap();
+        });
+        assert_eq!(view.get_json::<u64>("count").unwrap(), Some(5));
+    }
+}

@@ -119,13 +119,13 @@ impl<K: Hash + Eq + Clone, V: Copy> WriteBack<K, V> {
         }
     }
 
-    /// Ends the batch: hands out every value that changed, and remembers it.
+    /// Ends the batch: hands out every value that changed, and remembers what comes back.
     pub(super) fn settle<E>(
         &mut self,
-        mut store: impl FnMut(&K, V) -> Result<(), E>,
+        mut store: impl FnMut(&K, V) -> Result<V, E>,
     ) -> Result<(), E> {
         for (key, value) in self.changed.drain() {
-            store(&key, value)?;
+            let value = store(&key, value)?;
             self.known.put(key, value);
         }
         Ok(())
@@ -183,7 +183,7 @@ mod tests {
         let mut stored = Vec::new();
         let done: Result<(), ()> = values.settle(|key, value| {
             stored.push((*key, value));
-            Ok(())
+            Ok(value)
         });
         assert_eq!((done, stored), (Ok(()), vec![("a", 2)]));
         assert_eq!(values.get("a"), Some(2));

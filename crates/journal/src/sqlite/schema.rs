@@ -100,10 +100,10 @@ mod tests {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, 0).unwrap();
         connection
-            .execute_batch("DROP INDEX events_by_stream")
+            .execute_batch("DROP INDEX claims_by_digest")
             .unwrap();
         let error = check(&connection).unwrap_err().to_string();
-        assert!(error.contains("events_by_stream"), "{error}");
+        assert!(error.contains("claims_by_digest"), "{error}");
     }
 
     #[test]

@@ -22,6 +22,20 @@ const SEQUENCES: usize = 65_536;
 /// Counters and fenced resources: a few per zone.
 const COUNTERS: usize = 16_384;
 
+/// Each event whose version is a multiple of this has a mark of its own.
+pub(super) const MARK_EVERY: u64 = 64;
+
+/// Where a stream ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StreamEnd {
+    /// Its version; zero for a stream without events.
+    pub(super) version: u64,
+    /// The position of its last event; zero for none.
+    pub(super) position: u64,
+    /// The version that the database has, until the batch ends.
+    pub(super) stored: u64,
+}
+
 /// The tail of the journal and everything else that commits look at.
 pub(super) struct State {
     pub(super) names: Arc<RwLock<Names>>,
@@ -30,8 +44,7 @@ pub(super) struct State {
     pub(super) published: Published,
     /// Whether the row with the head has to be written.
     pub(super) moved: bool,
-    /// The version of each stream.
-    pub(super) streams: WriteBack<Key, u64>,
+    pub(super) streams: WriteBack<Key, StreamEnd>,
     /// The highest token per resource; zero for none.
     pub(super) fences: WriteBack<String, u64>,
     pub(super) counters: WriteBack<String, i64>,

@@ -24,9 +24,13 @@ statements! {
     PutName: "INSERT INTO names (code, byte, name) VALUES (?1, ?2, ?3)",
     PutHead: "UPDATE head SET position = ?1, hash = ?2, outbox_seq = ?3, published_up_to = ?4 \
         WHERE id = 1",
-    GetVersion: "SELECT version FROM events WHERE stream = ?1 ORDER BY version DESC LIMIT 1",
-    PutEvent: "INSERT INTO events (position, stream, version, kind, schema, at, payload, hash) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    GetStream: "SELECT version, position FROM streams WHERE stream = ?1",
+    AddStream: "INSERT INTO streams (stream, version, position) VALUES (?1, ?2, ?3)",
+    MoveStream: "UPDATE streams SET version = ?2, position = ?3 \
+        WHERE stream = ?1 AND version = ?4",
+    PutMark: "INSERT INTO stream_marks (stream, version, position) VALUES (?1, ?2, ?3)",
+    PutEvent: "INSERT INTO events (position, stream, version, kind, schema, at, payload, hash, \
+        previous) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     PutMessage: "INSERT INTO outbox_messages (seq, id, topic, created_at, aggregate_type, \
         aggregate_id, event_type, sequence, payload) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     PutReference: "INSERT INTO outbox_messages (seq, id, topic, event) VALUES (?1, ?2, ?3, ?4)",

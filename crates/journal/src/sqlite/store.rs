@@ -9,7 +9,7 @@ use steadfast_time::Timestamp;
 
 use super::claims;
 use super::directory::Directory;
-use super::fault::Result;
+use super::fault::{Result, damaged};
 use super::names::{Key, Name, Names};
 use super::readers::Readers;
 use super::rows::{self, unsigned};
@@ -111,6 +111,10 @@ impl Reading {
     }
 }
 
+/// One event, and where its stream's event before is.
+const EVENT_AT: &str = "SELECT position, stream, version, kind, schema, at, payload, hash, \
+     previous FROM events WHERE position = ?1";
+
 /// A limit as SQLite takes it.
 fn capped(limit: usize) -> i64 {
     limit.min(READ_ROWS_MAX) as i64
@@ -126,6 +130,7 @@ impl Store for Reading {
         self.read(|connection| Ok(load_head(connection)?.0))
     }
 
+    /// Goes back from the stream's end, or from the mark that is nearest to what is wanted.
     fn stream(
         &self,
         stream: &StreamId,
@@ -133,17 +138,48 @@ impl Store for Reading {
         limit: usize,
     ) -> std::result::Result<Vec<Event>, StorageError> {
         let key = Key::of(stream.as_str(), &self.names());
-        let sql = select_events(
-            "FROM events WHERE stream = ?1 AND version > ?2 ORDER BY version LIMIT ?3",
-        );
-        self.rows(&sql, (key, stored(after.0), capped(limit)), |row, names| {
-            rows::event(row, 0, names)
+        self.read(|connection| {
+            let place = |row: &Row<'_>| Ok((unsigned(row, 0)?, unsigned(row, 1)?));
+            let mut end = connection
+                .prepare_cached("SELECT version, position FROM streams WHERE stream = ?1")?;
+            let Some(end) = end.query_row([&key], place).optional()? else {
+                return Ok(Vec::new());
+            };
+            let limit = limit.min(READ_ROWS_MAX) as u64;
+            let last = after.0.saturating_add(limit).min(end.0);
+            let mut mark = connection.prepare_cached(
+                "SELECT version, position FROM stream_marks WHERE stream = ?1 AND version >= ?2 \
+                 ORDER BY version LIMIT 1",
+            )?;
+            let mark = mark.query_row((&key, stored(last)), place).optional()?;
+            let (mut version, mut position) = mark.filter(|_| last < end.0).unwrap_or(end);
+            let mut row = connection.prepare_cached(EVENT_AT)?;
+            let mut events = Vec::new();
+            while version > after.0 {
+                let mut rows = row.query([stored(position)])?;
+                let Some(row) = rows.next()? else {
+                    return damaged(format!("{stream} lacks the event at position {position}"));
+                };
+                let event = rows::event(row, 0, &self.names())?;
+                if event.stream != *stream || event.version.0 != version {
+                    return damaged(format!(
+                        "event {position} is not version {version} of {stream}"
+                    ));
+                }
+                if version <= last {
+                    events.push(event);
+                }
+                position = unsigned(row, 8)?;
+                version -= 1;
+            }
+            events.reverse();
+            Ok(events)
         })
     }
 
     fn version(&self, stream: &StreamId) -> std::result::Result<Version, StorageError> {
         let key = Key::of(stream.as_str(), &self.names());
-        let sql = "SELECT version FROM events WHERE stream = ?1 ORDER BY version DESC LIMIT 1";
+        let sql = "SELECT version FROM streams WHERE stream = ?1";
         Ok(Version(
             self.number(sql, [key])?.map_or(0, i64::cast_unsigned),
         ))

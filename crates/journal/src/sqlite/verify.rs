@@ -127,6 +127,7 @@ pub fn verify(
         Names::default()
     });
     let store = Reading::new(&directory, 1, CACHE_BYTES, Arc::new(RwLock::new(names)));
+    structure.extend(streams(&connection).unwrap_or_else(|fault| vec![fault.to_string()]));
     let event = events(&store, |step| progress(Step::Events(step)));
     progress(Step::Outbox);
     let outbox = outbox(&connection).unwrap_or_else(|fault| vec![fault.to_string()]);
@@ -154,6 +155,35 @@ fn structure(connection: &rusqlite::Connection) -> Result<Vec<String>> {
     }
     findings.retain(|finding| finding != "ok");
     findings.truncate(FINDINGS_MAX);
+    Ok(findings)
+}
+
+/// Compares the ends of the streams, their marks, and the links between their events with the
+/// events themselves. That every stream counts its events is what leaves no event out.
+fn streams(connection: &rusqlite::Connection) -> Result<Vec<String>> {
+    const CHECKS: [&str; 4] = [
+        "SELECT 'event ' || e.position || ' is not linked to the one before in its stream' \
+         FROM events e LEFT JOIN events p ON p.position = e.previous \
+         WHERE (e.version = 1) <> (e.previous = 0) OR (e.version > 1 AND \
+         (p.stream IS NOT e.stream OR p.version IS NOT e.version - 1)) LIMIT ?1",
+        "SELECT 'a stream does not end at event ' || s.position FROM streams s \
+         LEFT JOIN events e ON e.position = s.position \
+         WHERE e.stream IS NOT s.stream OR e.version IS NOT s.version LIMIT ?1",
+        "SELECT 'a mark does not fit event ' || m.position FROM stream_marks m \
+         LEFT JOIN events e ON e.position = m.position \
+         WHERE e.stream IS NOT m.stream OR e.version IS NOT m.version LIMIT ?1",
+        "SELECT 'the streams have ' || total || ' events, the journal has ' || position \
+         FROM head, (SELECT coalesce(sum(version), 0) AS total FROM streams) \
+         WHERE total <> position LIMIT ?1",
+    ];
+    let mut findings = Vec::new();
+    for check in CHECKS {
+        let mut check = connection.prepare(check)?;
+        let rows = check.query_map([FINDINGS_MAX as i64], |row| row.get::<_, String>(0))?;
+        for finding in rows {
+            findings.push(finding?);
+        }
+    }
     Ok(findings)
 }
 

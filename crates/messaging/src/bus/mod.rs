@@ -104,7 +104,9 @@ impl Subscription {
             check_name(name)?;
         }
         if self.lanes == 0 || self.topics.is_empty() {
-            return Err(Error::Empty { group: self.group.clone() });
+            return Err(Error::Empty {
+                group: self.group.clone(),
+            });
         }
         Ok(())
     }
@@ -116,7 +118,9 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits) {
         Ok(())
     } else {
-        Err(Error::Name { name: name.to_owned() })
+        Err(Error::Name {
+            name: name.to_owned(),
+        })
     }
 }
 
@@ -128,11 +132,8 @@ pub trait Bus: Send + Sync + 'static {
     /// Takes parcels, in this order; completes when it has room for the next ones. Each answer
     /// arrives in `receipts`. Dropping the future gives up on the receipts of what it had not
     /// yet taken.
-    fn publish(
-        &self,
-        parcels: Vec<Parcel>,
-        receipts: &Receipts,
-    ) -> impl Future<Output = ()> + Send;
+    fn publish(&self, parcels: Vec<Parcel>, receipts: &Receipts)
+    -> impl Future<Output = ()> + Send;
 
     /// Adds a group.
     ///
@@ -177,7 +178,10 @@ impl Ack {
     /// An answer to be filed under `index`.
     #[must_use]
     pub fn new(to: Arc<dyn Settle>, index: u32) -> Self {
-        Self { to: Some(to), index }
+        Self {
+            to: Some(to),
+            index,
+        }
     }
 
     /// The message's effect is durable (or it is parked durably): it need not come again.
@@ -205,7 +209,9 @@ impl Drop for Ack {
 
 impl std::fmt::Debug for Ack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ack").field("index", &self.index).finish_non_exhaustive()
+        f.debug_struct("Ack")
+            .field("index", &self.index)
+            .finish_non_exhaustive()
     }
 }
 
@@ -217,8 +223,13 @@ pub fn lane_of(topic: &str, aggregate_id: &str, lanes: usize) -> usize {
     if lanes <= 1 {
         return 0;
     }
-    let bytes = topic.bytes().chain(std::iter::once(b'/')).chain(aggregate_id.bytes());
-    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
+    let bytes = topic
+        .bytes()
+        .chain(std::iter::once(b'/'))
+        .chain(aggregate_id.bytes());
+    let hash = bytes.fold(OFFSET, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
+    });
     let spread = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     usize::try_from(spread).map_or(0, |spread| spread % lanes)
 }

@@ -191,7 +191,9 @@ impl<T> Keys<T> {
                 Err(error) => return Err((error, item)),
             },
         };
-        let Some(key) = self.slots[at].as_mut() else { return Ok(Offer::GiveBack(item)) };
+        let Some(key) = self.slots[at].as_mut() else {
+            return Ok(Offer::GiveBack(item));
+        };
         if sequence != 0 && sequence <= key.durable {
             return Ok(Offer::Duplicate(item));
         }
@@ -200,7 +202,11 @@ impl<T> Keys<T> {
         }
         self.wake_idle(at);
         self.len += 1;
-        if sequence != 0 && self.slots[at].as_ref().is_some_and(|key| key.next != sequence) {
+        if sequence != 0
+            && self.slots[at]
+                .as_ref()
+                .is_some_and(|key| key.next != sequence)
+        {
             let offer = self.hold(now, at, sequence, item);
             self.rest_if_idle(at);
             return Ok(offer);
@@ -223,7 +229,9 @@ impl<T> Keys<T> {
 
     fn hold(&mut self, now: Monotonic, at: usize, sequence: u64, item: T) -> Offer<T> {
         let (full, limits) = (self.held >= self.limits.held, self.limits);
-        let Some(key) = self.slots[at].as_mut() else { return Offer::GiveBack(item) };
+        let Some(key) = self.slots[at].as_mut() else {
+            return Offer::GiveBack(item);
+        };
         if key.held.contains_key(&sequence) {
             self.len -= 1;
             return Offer::GiveBack(item);
@@ -251,7 +259,9 @@ impl<T> Keys<T> {
 
     /// Queues what is held and has become next.
     fn close_gap(&mut self, now: Monotonic, at: usize) {
-        let Some(key) = self.slots[at].as_mut() else { return };
+        let Some(key) = self.slots[at].as_mut() else {
+            return;
+        };
         if key.held.is_empty() {
             return;
         }
@@ -282,15 +292,26 @@ impl<T> Keys<T> {
     pub(super) fn start(&mut self) -> Option<Start<T>> {
         loop {
             let at = self.ready.pop_front()?;
-            let Some(key) = self.slots[at].as_mut() else { continue };
+            let Some(key) = self.slots[at].as_mut() else {
+                continue;
+            };
             if key.phase != Phase::Ready {
                 continue;
             }
-            let Some((sequence, item)) = key.queue.pop_front() else { continue };
+            let Some((sequence, item)) = key.queue.pop_front() else {
+                continue;
+            };
             key.phase = Phase::Running;
             let (name, failures) = (Arc::clone(&key.name), key.failures);
             let failing_since = key.failing_since;
-            return Some(Start { slot: Slot(at), name, sequence, item, failures, failing_since });
+            return Some(Start {
+                slot: Slot(at),
+                name,
+                sequence,
+                item,
+                failures,
+                failing_since,
+            });
         }
     }
 
@@ -303,7 +324,11 @@ impl<T> Keys<T> {
         if durable {
             key.durable = key.durable.max(sequence);
         }
-        key.phase = if key.queue.is_empty() { Phase::Idle } else { Phase::Ready };
+        key.phase = if key.queue.is_empty() {
+            Phase::Idle
+        } else {
+            Phase::Ready
+        };
         if key.phase == Phase::Ready {
             self.ready.push_back(slot.0);
         }
@@ -312,7 +337,9 @@ impl<T> Keys<T> {
 
     /// What was done before is now durable. The name tells whether the slot still has the key.
     pub(super) fn settle(&mut self, slot: Slot, name: &Arc<str>, sequence: u64) {
-        let Some(key) = self.key(slot).filter(|key| Arc::ptr_eq(&key.name, name)) else { return };
+        let Some(key) = self.key(slot).filter(|key| Arc::ptr_eq(&key.name, name)) else {
+            return;
+        };
         let was_idle = key.idle();
         key.durable = key.durable.max(sequence);
         if !was_idle {
@@ -329,7 +356,12 @@ impl<T> Keys<T> {
         until: Monotonic,
         counts: bool,
     ) {
-        let Start { slot, sequence, item, .. } = start;
+        let Start {
+            slot,
+            sequence,
+            item,
+            ..
+        } = start;
         let Some(key) = self.key(slot) else { return };
         key.queue.push_front((sequence, item));
         if counts {
@@ -344,7 +376,9 @@ impl<T> Keys<T> {
     /// key, in order.
     pub(super) fn evacuate(&mut self, slot: Slot) -> Vec<T> {
         self.len -= 1;
-        let Some(key) = self.key(slot) else { return Vec::new() };
+        let Some(key) = self.key(slot) else {
+            return Vec::new();
+        };
         let queue: Vec<_> = key.queue.drain(..).map(|(_, item)| item).collect();
         (key.phase, key.failures, key.failing_since) = (Phase::Idle, 0, None);
         key.stale = true;
@@ -355,7 +389,9 @@ impl<T> Keys<T> {
 
     /// Takes out everything that a key holds.
     pub(super) fn release(&mut self, slot: Slot) -> Vec<T> {
-        let Some(key) = self.key(slot) else { return Vec::new() };
+        let Some(key) = self.key(slot) else {
+            return Vec::new();
+        };
         let held = std::mem::take(&mut key.held);
         let gap = key.gap.take();
         if let Some(end) = gap {
@@ -377,7 +413,9 @@ impl<T> Keys<T> {
         let mut expired = Vec::new();
         while let Some(&(at, slot, alarm)) = self.alarms.first().filter(|(at, ..)| *at <= now) {
             self.alarms.pop_first();
-            let Some(key) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else { continue };
+            let Some(key) = self.slots.get_mut(slot.0).and_then(Option::as_mut) else {
+                continue;
+            };
             match alarm {
                 Alarm::Retry if key.phase == Phase::Waiting(at) => {
                     key.phase = Phase::Ready;
@@ -397,7 +435,9 @@ impl<T> Keys<T> {
     /// and has thereby become a duplicate.
     pub(super) fn overtaken(&mut self, now: Monotonic, slot: Slot, durable: u64) -> Vec<T> {
         self.refresh(slot.0, durable);
-        let Some(key) = self.key(slot) else { return Vec::new() };
+        let Some(key) = self.key(slot) else {
+            return Vec::new();
+        };
         let later = key.held.split_off(&key.next);
         let done = std::mem::replace(&mut key.held, later);
         self.held -= done.len();
@@ -413,7 +453,9 @@ impl<T> Keys<T> {
     }
 
     fn refresh(&mut self, at: usize, durable: u64) {
-        let Some(key) = self.slots[at].as_mut() else { return };
+        let Some(key) = self.slots[at].as_mut() else {
+            return;
+        };
         key.stale = false;
         if key.phase == Phase::Idle {
             key.durable = key.durable.max(durable);
@@ -453,14 +495,19 @@ impl<T> Keys<T> {
     }
 
     fn wake_idle(&mut self, at: usize) {
-        if let Some(key) = self.slots[at].as_mut().filter(|key| key.turn.is_multiple_of(2)) {
+        if let Some(key) = self.slots[at]
+            .as_mut()
+            .filter(|key| key.turn.is_multiple_of(2))
+        {
             key.turn += 1;
             self.idle_count -= 1;
         }
     }
 
     fn rest_if_idle(&mut self, at: usize) {
-        let Some(key) = self.slots[at].as_mut() else { return };
+        let Some(key) = self.slots[at].as_mut() else {
+            return;
+        };
         if key.idle() && !key.turn.is_multiple_of(2) {
             key.turn += 1;
             key.queue = VecDeque::new();
@@ -473,7 +520,9 @@ impl<T> Keys<T> {
 
     fn forget_some(&mut self) {
         while self.idle_count > self.limits.remembered.max(1) {
-            let Some((at, turn)) = self.idle.pop_front() else { return };
+            let Some((at, turn)) = self.idle.pop_front() else {
+                return;
+            };
             if self.slots[at].as_ref().is_some_and(|key| key.turn == turn)
                 && let Some(key) = self.slots[at].take()
             {
@@ -484,9 +533,218 @@ impl<T> Keys<T> {
         }
         if self.idle.len() > 2 * self.limits.remembered.max(1) {
             let slots = &self.slots;
-            self.idle.retain(|(at, turn)| {
-                slots[*at].as_ref().is_some_and(|key| key.turn == *turn)
-            });
+            self.idle
+                .retain(|(at, turn)| slots[*at].as_ref().is_some_and(|key| key.turn == *turn));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        held_per_key: 3,
+        held: 5,
+        held_for: Duration::from_millis(100),
+        remembered: 4,
+    };
+
+    fn at(ms: u64) -> Monotonic {
+        Monotonic::from_start(Duration::from_millis(ms))
+    }
+
+    /// Offers a message whose content is its number.
+    fn offer(keys: &mut Keys<u64>, ms: u64, name: &str, sequence: u64) -> Offer<u64> {
+        keys.offer(at(ms), name, sequence, sequence, || Ok::<_, ()>(0))
+            .unwrap()
+    }
+
+    fn run(keys: &mut Keys<u64>) -> Vec<u64> {
+        let mut ran = Vec::new();
+        while let Some(start) = keys.start() {
+            ran.push(start.item);
+            keys.finish(start.slot, start.sequence, true);
+        }
+        ran
+    }
+
+    #[test]
+    fn what_comes_early_is_held_until_the_gap_closes() {
+        let mut keys = Keys::new(LIMITS);
+        assert_eq!(offer(&mut keys, 0, "a", 3), Offer::Held);
+        assert_eq!(
+            offer(&mut keys, 0, "a", 3),
+            Offer::GiveBack(3),
+            "a second copy"
+        );
+        assert_eq!(offer(&mut keys, 0, "a", 1), Offer::Queued);
+        assert_eq!(run(&mut keys), [1]);
+        assert_eq!(offer(&mut keys, 0, "a", 2), Offer::Queued);
+        assert_eq!(run(&mut keys), [2, 3]);
+        assert_eq!(offer(&mut keys, 0, "a", 3), Offer::Duplicate(3));
+        assert_eq!((keys.len(), keys.held(), keys.next_alarm()), (0, 0, None));
+    }
+
+    #[test]
+    fn the_window_keeps_the_earliest_and_gives_back_the_rest() {
+        let mut keys = Keys::new(LIMITS);
+        for sequence in [5, 6, 7] {
+            assert_eq!(offer(&mut keys, 0, "a", sequence), Offer::Held);
+        }
+        assert_eq!(offer(&mut keys, 0, "a", 8), Offer::GiveBack(8));
+        assert_eq!(offer(&mut keys, 0, "a", 3), Offer::GiveBack(7));
+        assert_eq!(offer(&mut keys, 0, "b", 2), Offer::Held);
+        assert_eq!(offer(&mut keys, 0, "b", 3), Offer::Held);
+        assert_eq!(
+            offer(&mut keys, 0, "c", 9),
+            Offer::GiveBack(9),
+            "full, for all keys"
+        );
+        assert_eq!((keys.len(), keys.held()), (5, 5));
+        assert!(keys.due(at(99)).is_empty());
+        let expired = keys.due(at(100));
+        let mut released: Vec<_> = expired
+            .into_iter()
+            .flat_map(|slot| keys.release(slot))
+            .collect();
+        released.sort_unstable();
+        assert_eq!(released, [2, 3, 3, 5, 6]);
+        assert_eq!((keys.len(), keys.held(), keys.next_alarm()), (0, 0, None));
+    }
+
+    #[test]
+    fn a_second_copy_of_what_is_not_yet_durable_speaks_for_nothing() {
+        let mut keys = Keys::new(LIMITS);
+        assert_eq!(offer(&mut keys, 0, "a", 1), Offer::Queued);
+        let start = keys.start().unwrap();
+        assert_eq!(
+            offer(&mut keys, 0, "a", 1),
+            Offer::GiveBack(1),
+            "it is being handled"
+        );
+        keys.finish(start.slot, 1, false);
+        assert_eq!(
+            offer(&mut keys, 0, "a", 1),
+            Offer::GiveBack(1),
+            "its mark is being written"
+        );
+        keys.settle(start.slot, &start.name, 1);
+        assert_eq!(offer(&mut keys, 0, "a", 1), Offer::Duplicate(1));
+    }
+
+    #[test]
+    fn a_key_that_waits_for_another_try_does_not_lose_its_turn_with_a_gap() {
+        let mut keys = Keys::new(LIMITS);
+        assert_eq!(offer(&mut keys, 0, "a", 1), Offer::Queued);
+        assert_eq!(offer(&mut keys, 0, "a", 3), Offer::Held);
+        // The pause and the gap end at the same moment.
+        let start = keys.start().unwrap();
+        keys.retry(start, at(0), at(100), true);
+        assert!(keys.start().is_none());
+        assert_eq!(offer(&mut keys, 50, "a", 2), Offer::Queued);
+        assert!(keys.due(at(100)).is_empty());
+        assert_eq!(run(&mut keys), [1, 2, 3]);
+    }
+
+    #[test]
+    fn idle_keys_are_forgotten_and_read_again() {
+        let mut keys = Keys::new(LIMITS);
+        for key in 0..100 {
+            assert_eq!(offer(&mut keys, 0, &format!("k{key}"), 1), Offer::Queued);
+            assert_eq!(run(&mut keys), [1]);
+        }
+        assert_eq!(keys.known(), LIMITS.remembered);
+        let forgotten = keys.offer(at(0), "k0", 1, 1, || Ok::<_, ()>(1)).unwrap();
+        assert_eq!(forgotten, Offer::Duplicate(1));
+        let remembered = keys
+            .offer(at(0), "k99", 1, 1, || Err::<u64, _>("not asked"))
+            .unwrap();
+        assert_eq!(remembered, Offer::Duplicate(1));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Offer(u8, u64),
+        Finish(bool),
+        Fail,
+        Park,
+        Wait(u64),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            8 => (0..3_u8, 1..12_u64).prop_map(|(key, sequence)| Step::Offer(key, sequence)),
+            5 => any::<bool>().prop_map(Step::Finish),
+            1 => Just(Step::Fail),
+            1 => Just(Step::Park),
+            2 => (0..120_u64).prop_map(Step::Wait),
+        ]
+    }
+
+    proptest! {
+        /// Whatever comes in whatever order: each key runs 1, 2, 3 … without a gap and one at a
+        /// time, everything is either in hand or has been handed back, and the bounds hold.
+        #[test]
+        fn keys_run_in_order_and_nothing_vanishes(
+            steps in prop::collection::vec(step(), 1..300),
+        ) {
+            let mut keys: Keys<u64> = Keys::new(LIMITS);
+            let mut done: HashMap<String, u64> = HashMap::new();
+            let mut running: Vec<Start<u64>> = Vec::new();
+            let (mut now, mut inside) = (0, 0_usize);
+            for step in steps {
+                match step {
+                    Step::Offer(key, sequence) => {
+                        let name = key.to_string();
+                        let known = done.get(&name).copied().unwrap_or(0);
+                        match keys
+                            .offer(at(now), &name, sequence, sequence, || Ok::<_, ()>(known))
+                            .unwrap()
+                        {
+                            Offer::Queued | Offer::Held => inside += 1,
+                            Offer::Duplicate(item) => prop_assert!(item <= known),
+                            Offer::GiveBack(_) => {}
+                        }
+                    }
+                    Step::Finish(durable) => {
+                        let Some(start) = running.pop() else { continue };
+                        *done.entry(start.name.to_string()).or_default() = start.sequence;
+                        keys.finish(start.slot, start.sequence, durable);
+                        if !durable {
+                            keys.settle(start.slot, &start.name, start.sequence);
+                        }
+                        inside -= 1;
+                    }
+                    Step::Fail => {
+                        let Some(start) = running.pop() else { continue };
+                        keys.retry(start, at(now), at(now + 50), true);
+                    }
+                    Step::Park => {
+                        let Some(start) = running.pop() else { continue };
+                        let out = keys.evacuate(start.slot);
+                        prop_assert!(out.is_sorted(), "{:?}", out);
+                        inside -= out.len() + 1;
+                    }
+                    Step::Wait(ms) => {
+                        now += ms;
+                        for slot in keys.due(at(now)) {
+                            inside -= keys.release(slot).len();
+                        }
+                    }
+                }
+                while let Some(start) = keys.start() {
+                    let last = done.get(&*start.name).copied().unwrap_or(0);
+                    prop_assert_eq!(start.sequence, last + 1);
+                    prop_assert!(running.iter().all(|other| other.name != start.name));
+                    running.push(start);
+                }
+                prop_assert_eq!(keys.len(), inside);
+                prop_assert!(keys.held() <= LIMITS.held);
+                prop_assert!(keys.known() <= LIMITS.remembered + 3);
+            }
         }
     }
 }

@@ -51,7 +51,12 @@ async fn attempt<H: Handler>(
 ) -> Attempt {
     let envelope = start.item.envelope.clone();
     let (key, attempt) = (Arc::clone(&start.name), start.failures);
-    let delivery = Delivery { envelope, consumer, key, attempt };
+    let delivery = Delivery {
+        envelope,
+        consumer,
+        key,
+        attempt,
+    };
     let outcome = clock.timeout(limit, handler.handle(&delivery)).await;
     let outcome = outcome.unwrap_or_else(|late| Err(Failure::Transient(late.to_string())));
     Attempt { start, outcome }
@@ -88,7 +93,9 @@ impl<H: Handler, L: Lane> Worker<H, L> {
             let now = self.shared.clock.monotonic();
             self.expire(now);
             while running.len() < options.concurrent.max(1) {
-                let Some(start) = self.keys.start() else { break };
+                let Some(start) = self.keys.start() else {
+                    break;
+                };
                 running.push(attempt(
                     Arc::clone(&self.shared.handler),
                     self.shared.clock.clone(),
@@ -107,7 +114,11 @@ impl<H: Handler, L: Lane> Worker<H, L> {
                 return Ok(());
             }
             let room = options.in_hand.max(1).saturating_sub(in_hand);
-            let flush_at = if flushing.is_none() { self.next_flush } else { None };
+            let flush_at = if flushing.is_none() {
+                self.next_flush
+            } else {
+                None
+            };
             let wake = earliest([self.keys.next_alarm(), flush_at]);
 
             select_biased! {
@@ -144,11 +155,7 @@ impl<H: Handler, L: Lane> Worker<H, L> {
     }
 
     /// Finds out what to do with a message.
-    fn sort(
-        &mut self,
-        now: Monotonic,
-        incoming: Incoming,
-    ) -> Result<(), (StorageError, Incoming)> {
+    fn sort(&mut self, now: Monotonic, incoming: Incoming) -> Result<(), (StorageError, Incoming)> {
         let sequence = incoming.envelope.sequence;
         incoming.envelope.key_into(&mut self.scratch);
         if self.shared.parking.has(&self.scratch) {
@@ -158,10 +165,18 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         let store = self.shared.journal.store();
         if sequence == 0 {
             let message = MessageRef::Id(incoming.envelope.id);
-            let mark = Processed { consumer: self.shared.options.consumer.clone(), message };
+            let mark = Processed {
+                consumer: self.shared.options.consumer.clone(),
+                message,
+            };
             match store.processed(&mark) {
                 Ok(false) => {}
-                Ok(true) => return { self.duplicate(incoming); Ok(()) },
+                Ok(true) => {
+                    return {
+                        self.duplicate(incoming);
+                        Ok(())
+                    };
+                }
                 Err(error) => return Err((error, incoming)),
             }
         }
@@ -207,14 +222,31 @@ impl<H: Handler, L: Lane> Worker<H, L> {
 
     fn ignored(&mut self, start: Start<Incoming>) {
         self.count(|counters| &counters.ignored);
-        let Start { slot, name, sequence, item: incoming, .. } = start;
+        let Start {
+            slot,
+            name,
+            sequence,
+            item: incoming,
+            ..
+        } = start;
         let message = match sequence {
             0 => MessageRef::Id(incoming.envelope.id),
-            _ => MessageRef::Sequence { key: name.as_ref().to_owned(), sequence },
+            _ => MessageRef::Sequence {
+                key: name.as_ref().to_owned(),
+                sequence,
+            },
         };
-        let processed = Processed { consumer: self.shared.options.consumer.clone(), message };
+        let processed = Processed {
+            consumer: self.shared.options.consumer.clone(),
+            message,
+        };
         self.keys.finish(slot, sequence, false);
-        self.write(Entry::Mark { processed, slot, name, incoming });
+        self.write(Entry::Mark {
+            processed,
+            slot,
+            name,
+            incoming,
+        });
     }
 
     fn failed(&mut self, start: Start<Incoming>, failure: Failure) {
@@ -258,16 +290,36 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         );
         let followers = self.keys.evacuate(start.slot);
         let last = self.shared.clock.now();
-        let first = start.failing_since.map_or(last, |since| last - (now - since));
+        let first = start
+            .failing_since
+            .map_or(last, |since| last - (now - since));
         let attempts = start.failures.saturating_add(1);
         let why_behind = behind(start.sequence);
         let name = start.name;
-        self.letter(&name, start.item, Trouble { attempts, reason, first, last });
+        self.letter(
+            &name,
+            start.item,
+            Trouble {
+                attempts,
+                reason,
+                first,
+                last,
+            },
+        );
         // Every letter has a claim of its own now.
         drop(claim);
         for follower in followers {
             let reason = why_behind.clone();
-            self.letter(&name, follower, Trouble { attempts: 0, reason, first: last, last });
+            self.letter(
+                &name,
+                follower,
+                Trouble {
+                    attempts: 0,
+                    reason,
+                    first: last,
+                    last,
+                },
+            );
         }
     }
 
@@ -278,7 +330,11 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         };
         let (consumer, now) = (&*self.shared.options.consumer, self.shared.clock.now());
         let message = &*incoming.envelope;
-        let arrival = if message.sequence == 0 { self.shared.parking.arrival(now) } else { 0 };
+        let arrival = if message.sequence == 0 {
+            self.shared.parking.arrival(now)
+        } else {
+            0
+        };
         let letter = Letter::new(message, arrival, trouble);
         if self.ledger.has_letter(&letter.place) {
             // Its other copy is being parked; speaking for it would be too early.
@@ -293,7 +349,12 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         };
         let payload = letter.put_payload(consumer, message.payload.clone());
         self.count(|counters| &counters.parked);
-        self.write(Entry::Letter { record, payload, writing, incoming });
+        self.write(Entry::Letter {
+            record,
+            payload,
+            writing,
+            incoming,
+        });
     }
 
     /// A message has come whose key is parked.
@@ -311,14 +372,28 @@ impl<H: Handler, L: Lane> Worker<H, L> {
                 Ok(has || sequence <= done)
             });
             match known {
-                Ok(true) => return { self.duplicate(incoming); Ok(()) },
+                Ok(true) => {
+                    return {
+                        self.duplicate(incoming);
+                        Ok(())
+                    };
+                }
                 Ok(false) => {}
                 Err(error) => return Err((error, incoming)),
             }
         }
         let now = self.shared.clock.now();
         let reason = "came while its key was parked".to_owned();
-        self.letter(name, incoming, Trouble { attempts: 0, reason, first: now, last: now });
+        self.letter(
+            name,
+            incoming,
+            Trouble {
+                attempts: 0,
+                reason,
+                first: now,
+                last: now,
+            },
+        );
         Ok(())
     }
 
@@ -339,7 +414,9 @@ impl<H: Handler, L: Lane> Worker<H, L> {
     /// The gap before what a key holds may have closed where this lane could not see it: another
     /// process went on, or the missing message is a dead letter.
     fn look_again(&mut self, now: Monotonic, slot: Slot) -> Result<(), crate::dead_letters::Error> {
-        let Some(name) = self.keys.name(slot) else { return Ok(()) };
+        let Some(name) = self.keys.name(slot) else {
+            return Ok(());
+        };
         let store = self.shared.journal.store();
         let done = store.processed_up_to(&self.shared.options.consumer, &name)?;
         for incoming in self.keys.overtaken(now, slot, done) {
@@ -385,11 +462,18 @@ impl<H: Handler, L: Lane> Worker<H, L> {
                 self.ledger.done(&entries);
                 for entry in entries {
                     let incoming = match entry {
-                        Entry::Mark { slot, name, incoming, .. } => {
+                        Entry::Mark {
+                            slot,
+                            name,
+                            incoming,
+                            ..
+                        } => {
                             self.keys.settle(slot, &name, incoming.envelope.sequence);
                             incoming
                         }
-                        Entry::Letter { writing, incoming, .. } => {
+                        Entry::Letter {
+                            writing, incoming, ..
+                        } => {
                             writing.written();
                             incoming
                         }
@@ -416,6 +500,8 @@ impl<H: Handler, L: Lane> Worker<H, L> {
 impl<H, L> std::fmt::Debug for Worker<H, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let received = self.shared.counters.received.load(Relaxed);
-        f.debug_struct("Worker").field("received", &received).finish_non_exhaustive()
+        f.debug_struct("Worker")
+            .field("received", &received)
+            .finish_non_exhaustive()
     }
 }

@@ -6,9 +6,7 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
-use steadfast_journal::{
-    Error as JournalError, Journal, Processed, RecordChange, Refusal, Write,
-};
+use steadfast_journal::{Error as JournalError, Journal, Processed, RecordChange, Refusal, Write};
 use steadfast_time::Timestamp;
 
 use super::keys::Slot;
@@ -19,9 +17,19 @@ use crate::limits::{LEDGER_BYTES_MAX, LEDGER_PARTS_MAX};
 /// One thing to be written.
 pub(super) enum Entry {
     /// A message that needs no effect.
-    Mark { processed: Processed, slot: Slot, name: Arc<str>, incoming: Incoming },
+    Mark {
+        processed: Processed,
+        slot: Slot,
+        name: Arc<str>,
+        incoming: Incoming,
+    },
     /// A message that is parked, as the records that keep it.
-    Letter { record: RecordChange, payload: RecordChange, writing: Writing, incoming: Incoming },
+    Letter {
+        record: RecordChange,
+        payload: RecordChange,
+        writing: Writing,
+        incoming: Incoming,
+    },
 }
 
 impl Entry {
@@ -80,9 +88,16 @@ impl Ledger {
             bytes += entry.bytes();
             bytes <= LEDGER_BYTES_MAX
         };
-        let count = self.waiting.iter().take(LEDGER_PARTS_MAX).take_while(fits).count();
-        let entries: Vec<_> =
-            self.waiting.drain(..count.max(1).min(self.waiting.len())).collect();
+        let count = self
+            .waiting
+            .iter()
+            .take(LEDGER_PARTS_MAX)
+            .take_while(fits)
+            .count();
+        let entries: Vec<_> = self
+            .waiting
+            .drain(..count.max(1).min(self.waiting.len()))
+            .collect();
         self.under_way = entries.len();
         entries
     }
@@ -107,11 +122,7 @@ impl Ledger {
 }
 
 /// Writes entries as one. Marks that turn out to be there already are left out.
-pub(super) async fn flush(
-    journal: Journal,
-    at: Timestamp,
-    entries: Vec<Entry>,
-) -> Flushed {
+pub(super) async fn flush(journal: Journal, at: Timestamp, entries: Vec<Entry>) -> Flushed {
     let mut present: HashSet<usize> = HashSet::new();
     loop {
         let mut write = Write::at(at);
@@ -121,20 +132,33 @@ pub(super) async fn flush(
                     write.processed.push(processed.clone());
                 }
                 Entry::Mark { .. } => {}
-                Entry::Letter { record, payload, .. } => {
+                Entry::Letter {
+                    record, payload, ..
+                } => {
                     write.records.extend([record.clone(), payload.clone()]);
                 }
             }
         }
         if write.parts() == 0 {
-            return Flushed { entries, outcome: Ok(()) };
+            return Flushed {
+                entries,
+                outcome: Ok(()),
+            };
         }
         let error = match journal.commit(write).await {
-            Ok(_) => return Flushed { entries, outcome: Ok(()) },
+            Ok(_) => {
+                return Flushed {
+                    entries,
+                    outcome: Ok(()),
+                };
+            }
             Err(error) => error,
         };
         let Some(refused) = already_there(&error, &entries, &present) else {
-            return Flushed { entries, outcome: Err(error) };
+            return Flushed {
+                entries,
+                outcome: Err(error),
+            };
         };
         present.insert(refused);
     }
@@ -146,11 +170,16 @@ fn already_there(
     entries: &[Entry],
     present: &HashSet<usize>,
 ) -> Option<usize> {
-    let Some(Refusal::AlreadyProcessed { message, .. }) = error.refusal() else { return None };
+    let Some(Refusal::AlreadyProcessed { message, .. }) = error.refusal() else {
+        return None;
+    };
     let is_it = |entry: &Entry| match entry {
         Entry::Mark { processed, .. } => processed.message == *message,
         Entry::Letter { .. } => false,
     };
-    let mut left = entries.iter().enumerate().filter(|(index, _)| !present.contains(index));
+    let mut left = entries
+        .iter()
+        .enumerate()
+        .filter(|(index, _)| !present.contains(index));
     left.find(|(_, entry)| is_it(entry)).map(|(index, _)| index)
 }

@@ -14,8 +14,8 @@ mod operate;
 use bytes::Bytes;
 use steadfast_journal::{StorageError, Store};
 
-pub(crate) use letter::Trouble;
 pub use letter::Letter;
+pub(crate) use letter::Trouble;
 pub use operate::{DeadLetters, Pace, Replayed, Scope, Stopped};
 
 use crate::limits::LETTERS_PAGE_MAX;
@@ -78,7 +78,10 @@ impl Letters {
     /// The dead letters of the consumer of this name.
     #[must_use]
     pub fn new(consumer: &str) -> Self {
-        Self { space: letter::space(consumer), payloads: letter::payload_space(consumer) }
+        Self {
+            space: letter::space(consumer),
+            payloads: letter::payload_space(consumer),
+        }
     }
 
     /// A page of letters, ordered by key and number, after the place of the last one of the page
@@ -100,13 +103,17 @@ impl Letters {
     /// # Errors
     /// [`Error::Unknown`], or the journal or the letter cannot be read.
     pub fn show(&self, store: &dyn Store, place: &str) -> Result<(Letter, Bytes), Error> {
-        let unknown = || Error::Unknown { place: place.to_owned() };
+        let unknown = || Error::Unknown {
+            place: place.to_owned(),
+        };
         let record = store.record(&self.space, place)?.ok_or_else(unknown)?;
         let letter = Letter::read(place, &record)?;
-        let payload = store.record(&self.payloads, place)?.ok_or_else(|| Error::Damaged {
-            place: place.to_owned(),
-            what: "its payload is missing".to_owned(),
-        })?;
+        let payload = store
+            .record(&self.payloads, place)?
+            .ok_or_else(|| Error::Damaged {
+                place: place.to_owned(),
+                what: "its payload is missing".to_owned(),
+            })?;
         Ok((letter, payload))
     }
 
@@ -119,7 +126,10 @@ impl Letters {
     ) -> Result<Vec<Letter>, Error> {
         let limit = limit.min(LETTERS_PAGE_MAX);
         let records = store.records(&self.space, prefix, after, limit)?;
-        records.iter().map(|(place, value)| Letter::read(place, value)).collect()
+        records
+            .iter()
+            .map(|(place, value)| Letter::read(place, value))
+            .collect()
     }
 
     /// The first letter of a key.
@@ -132,7 +142,9 @@ impl Letters {
             if let Some(first) = page.iter().position(|letter| letter.is_of(key)) {
                 return Ok(Some(page.swap_remove(first)));
             }
-            let Some(last) = page.pop() else { return Ok(None) };
+            let Some(last) = page.pop() else {
+                return Ok(None);
+            };
             after = Some(last.place);
         }
     }

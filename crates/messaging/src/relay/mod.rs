@@ -60,7 +60,10 @@ impl Default for Options {
             mark_every: Duration::from_millis(20),
             mark_rows: IN_FLIGHT_MAX / 4,
             poll_every: Duration::from_secs(1),
-            backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(5) },
+            backoff: Backoff {
+                first: Duration::from_millis(50),
+                most: Duration::from_secs(5),
+            },
         }
     }
 }
@@ -123,7 +126,9 @@ impl<B: Bus> Relay<B> {
     /// A handle on the counters.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle { counters: Arc::clone(&self.counters) }
+        Handle {
+            counters: Arc::clone(&self.counters),
+        }
     }
 
     /// Relays until `stop` completes, then takes nothing more, waits for the answers to what is
@@ -158,8 +163,16 @@ impl<B: Bus> Relay<B> {
             let roomy = self.window.room() > 0 && self.rest.is_none();
             let listen = roomy && !stopping && !self.fence.behind() && publishing.is_none();
             let poll = (roomy && !stopping).then_some(self.next_poll);
-            let retry = if stopping { None } else { self.window.next_retry() };
-            let mark = if marking.is_none() { self.next_mark } else { None };
+            let retry = if stopping {
+                None
+            } else {
+                self.window.next_retry()
+            };
+            let mark = if marking.is_none() {
+                self.next_mark
+            } else {
+                None
+            };
             let wake = earliest([poll, retry, mark]);
 
             select_biased! {
@@ -205,7 +218,9 @@ impl<B: Bus> Relay<B> {
 
     /// Takes what fits of a batch of the immediate path.
     fn take_rest(&mut self) {
-        let Some((batch, from)) = self.rest.take() else { return };
+        let Some((batch, from)) = self.rest.take() else {
+            return;
+        };
         let end = self.take(&batch, from);
         if end < batch.outbox.len() {
             self.rest = Some((batch, end));
@@ -218,7 +233,9 @@ impl<B: Bus> Relay<B> {
             if self.window.room() == 0 {
                 return index;
             }
-            let Some(envelope) = Envelope::of(batch, index) else { return index };
+            let Some(envelope) = Envelope::of(batch, index) else {
+                return index;
+            };
             if self.fence.take(envelope.row()) {
                 self.out.extend(self.window.take(envelope));
             }
@@ -238,7 +255,10 @@ impl<B: Bus> Relay<B> {
             };
             self.counters.polled(rows.len());
             let all = rows.len() < limit;
-            let batch = Arc::new(Batch { events: Vec::new(), outbox: rows });
+            let batch = Arc::new(Batch {
+                events: Vec::new(),
+                outbox: rows,
+            });
             let end = self.take(&batch, 0);
             debug_assert_eq!(end, batch.outbox.len(), "no more was read than fits");
             if all {
@@ -284,7 +304,10 @@ impl<B: Bus> Relay<B> {
     fn mark(&mut self) -> Marking {
         self.next_mark = None;
         let outbox = self.window.marks(MARKS_MAX);
-        let write = Write { outbox, ..Write::at(self.clock.now()) };
+        let write = Write {
+            outbox,
+            ..Write::at(self.clock.now())
+        };
         let journal = self.journal.clone();
         async move { journal.commit(write).await.map(drop) }.boxed()
     }
@@ -313,7 +336,9 @@ impl<B: Bus> Relay<B> {
 
 impl<B> std::fmt::Debug for Relay<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay").field("in_flight", &self.window.len()).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("in_flight", &self.window.len())
+            .finish_non_exhaustive()
     }
 }
 

@@ -117,9 +117,17 @@ impl Window {
         }
         let goes = state == State::InFlight;
         self.in_flight += usize::from(goes);
-        let parcel = goes.then(|| Parcel { ticket, envelope: envelope.clone() });
+        let parcel = goes.then(|| Parcel {
+            ticket,
+            envelope: envelope.clone(),
+        });
         let seq = envelope.row().seq;
-        self.slots.push_back(Slot { seq, state, refusals: 0, envelope: Some(envelope) });
+        self.slots.push_back(Slot {
+            seq,
+            state,
+            refusals: 0,
+            envelope: Some(envelope),
+        });
         parcel
     }
 
@@ -131,7 +139,10 @@ impl Window {
     /// The bus has answered. Says whether the answer was awaited.
     pub(super) fn settle(&mut self, now: Monotonic, ticket: u64, taken: bool) -> bool {
         let backoff = self.backoff;
-        let Some(slot) = self.slot(ticket).filter(|slot| slot.state == State::InFlight) else {
+        let Some(slot) = self
+            .slot(ticket)
+            .filter(|slot| slot.state == State::InFlight)
+        else {
             return false;
         };
         if taken {
@@ -146,7 +157,9 @@ impl Window {
         let (seq, pause) = (slot.seq, backoff.after(slot.refusals));
         let envelope = slot.envelope.clone();
         self.in_flight -= 1;
-        let Some(envelope) = envelope else { return true };
+        let Some(envelope) = envelope else {
+            return true;
+        };
         self.refused.push(seq);
         envelope.key_into(&mut self.scratch);
         if let Some(blocked) = self.blocked.get_mut(self.scratch.as_str()) {
@@ -155,7 +168,13 @@ impl Window {
         }
         let (retry_at, key) = (now + pause, Box::<str>::from(self.scratch.as_str()));
         self.pauses.insert((retry_at, ticket), key.clone());
-        self.blocked.insert(key, Blocked { retry_at, tickets: BTreeSet::from([ticket]) });
+        self.blocked.insert(
+            key,
+            Blocked {
+                retry_at,
+                tickets: BTreeSet::from([ticket]),
+            },
+        );
         true
     }
 
@@ -166,14 +185,26 @@ impl Window {
 
     /// Adds to `out` the messages of all keys whose pause is over, each key's in order.
     pub(super) fn retry(&mut self, now: Monotonic, out: &mut Vec<Parcel>) {
-        while let Some(pause) = self.pauses.first_entry().filter(|pause| pause.key().0 <= now) {
+        while let Some(pause) = self
+            .pauses
+            .first_entry()
+            .filter(|pause| pause.key().0 <= now)
+        {
             let key = pause.remove();
-            let Some(blocked) = self.blocked.remove(&key) else { continue };
+            let Some(blocked) = self.blocked.remove(&key) else {
+                continue;
+            };
             debug_assert!(blocked.retry_at <= now);
             for ticket in blocked.tickets {
-                let Some(slot) = self.slot(ticket) else { continue };
+                let Some(slot) = self.slot(ticket) else {
+                    continue;
+                };
                 slot.state = State::InFlight;
-                out.extend(slot.envelope.clone().map(|envelope| Parcel { ticket, envelope }));
+                out.extend(
+                    slot.envelope
+                        .clone()
+                        .map(|envelope| Parcel { ticket, envelope }),
+                );
                 self.in_flight += 1;
             }
         }
@@ -183,7 +214,11 @@ impl Window {
     pub(super) fn marks(&mut self, limit: usize) -> Vec<OutboxChange> {
         debug_assert!(self.marking.is_empty(), "one write of marks at a time");
         let count = self.refused.len().min(limit / 2);
-        let mut changes: Vec<_> = self.refused.drain(..count).map(OutboxChange::Failed).collect();
+        let mut changes: Vec<_> = self
+            .refused
+            .drain(..count)
+            .map(OutboxChange::Failed)
+            .collect();
         let mut run: Option<(RangeInclusive<u64>, u64, u64)> = None;
         for (ticket, slot) in (self.first..).zip(&mut self.slots) {
             if slot.state == State::Done {
@@ -214,7 +249,9 @@ impl Window {
     /// The marks are durable, or were not written and will be with the next ones.
     pub(super) fn marked(&mut self, durable: bool) {
         for ticket in std::mem::take(&mut self.marking).into_iter().flatten() {
-            let Some(slot) = self.slot(ticket) else { continue };
+            let Some(slot) = self.slot(ticket) else {
+                continue;
+            };
             if durable {
                 slot.state = State::Marked;
             } else {
@@ -222,7 +259,11 @@ impl Window {
                 self.unmarked += 1;
             }
         }
-        while self.slots.front().is_some_and(|slot| slot.state == State::Marked) {
+        while self
+            .slots
+            .front()
+            .is_some_and(|slot| slot.state == State::Marked)
+        {
             self.slots.pop_front();
             self.first += 1;
         }
@@ -239,8 +280,10 @@ mod tests {
 
     use super::*;
 
-    const BACKOFF: Backoff =
-        Backoff { first: Duration::from_millis(10), most: Duration::from_secs(1) };
+    const BACKOFF: Backoff = Backoff {
+        first: Duration::from_millis(10),
+        most: Duration::from_secs(1),
+    };
 
     fn at(ms: u64) -> Monotonic {
         Monotonic::from_start(Duration::from_millis(ms))
@@ -265,8 +308,13 @@ mod tests {
             published_at: None,
         };
         let outbox: Vec<_> = keys.chars().enumerate().map(row).collect();
-        let batch = Arc::new(Batch { events: Vec::new(), outbox });
-        (0..keys.len()).filter_map(|index| Envelope::of(&batch, index)).collect()
+        let batch = Arc::new(Batch {
+            events: Vec::new(),
+            outbox,
+        });
+        (0..keys.len())
+            .filter_map(|index| Envelope::of(&batch, index))
+            .collect()
     }
 
     fn filled(keys: &str) -> Window {
@@ -292,7 +340,11 @@ mod tests {
         use OutboxChange::Published;
         assert_eq!(window.marks(9), [Published(10..=20), Published(40..=50)]);
         window.marked(false);
-        assert_eq!(window.len(), 5, "a mark that was not written is written again");
+        assert_eq!(
+            window.len(),
+            5,
+            "a mark that was not written is written again"
+        );
         assert_eq!(window.marks(1), [Published(10..=20)]);
         window.marked(true);
         assert_eq!(window.len(), 3);
@@ -307,7 +359,10 @@ mod tests {
         let mut window = filled("aba");
         assert!(window.settle(at(0), 0, false));
         let late = envelopes("xxxab").split_off(3);
-        let parcels: Vec<_> = late.into_iter().map(|envelope| window.take(envelope)).collect();
+        let parcels: Vec<_> = late
+            .into_iter()
+            .map(|envelope| window.take(envelope))
+            .collect();
         assert!(parcels[0].is_none(), "a later one of the refused key waits");
         assert!(parcels[1].is_some(), "another key goes on");
         assert!(window.settle(at(1), 2, false));

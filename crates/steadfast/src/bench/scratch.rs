@@ -25,7 +25,10 @@ impl Scratch {
             }
             None => {
                 let mut builder = tempfile::Builder::new();
-                builder.prefix(".steadfast-bench-").tempdir_in(".").map(Self::Removed)
+                builder
+                    .prefix(".steadfast-bench-")
+                    .tempdir_in(".")
+                    .map(Self::Removed)
             }
         }
     }
@@ -40,6 +43,9 @@ impl Scratch {
 
     /// The directory above the data, on the same disk; probes leave the data alone.
     pub fn beside(&self) -> &Path {
-        self.path().parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+        self.path()
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty())
+            .unwrap_or(Path::new("."))
     }
 }

@@ -11,7 +11,12 @@ use crate::config::{self, Flags, Loaded};
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", env = "STEADFAST_CONFIG", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STEADFAST_CONFIG",
+        hide_env_values = true
+    )]
     pub config: Option<PathBuf>,
     /// The data directory [default: steadfast-data].
     #[arg(long, value_name = "DIR")]
@@ -44,8 +49,9 @@ impl ConfigArgs {
         let data = self.data.as_ref().map(|path| path.display().to_string());
         let flags = flags.with("--data", "data", data);
         // A variable that is not UTF-8 cannot be a setting.
-        let variables = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
         config::load(&flags, self.config.as_deref(), variables)
     }
 }

@@ -46,8 +46,17 @@ pub struct OrdersArgs {
     /// Couriers on shift.
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = within::<1, 100_000>)]
     couriers: usize,
-    #[command(flatten)]
-    config: ConfigArgs,
+    /// The configuration file.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STEADFAST_CONFIG",
+        hide_env_values = true
+    )]
+    config: Option<PathBuf>,
+    /// A data directory, which is kept [default: a scratch one on the working directory's disk].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
 }
 
 /// Arguments of `bench journal`.
@@ -82,10 +91,18 @@ impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
             Self::Orders(args) => args.run(out),
-            Self::Journal(JournalArgs { duration, batch, data }) => {
+            Self::Journal(JournalArgs {
+                duration,
+                batch,
+                data,
+            }) => {
                 let report = bench::journal::run(duration.get(), batch, data.as_deref())
                     .map_err(|error| Failure::failed(format!("the bench failed: {error}")))?;
-                if out.json() { out.document(&report) } else { out.raw(report.render().as_bytes()) }
+                if out.json() {
+                    out.document(&report)
+                } else {
+                    out.raw(report.render().as_bytes())
+                }
             }
         }
     }
@@ -100,10 +117,19 @@ impl OrdersArgs {
             rate: self.rate,
             couriers: self.couriers,
             preload: self.preload,
-            data: self.config.data.clone(),
+            data: self.data.clone(),
         };
-        let config = self.config.load()?.config;
+        let config = ConfigArgs {
+            config: self.config,
+            data: self.data,
+        }
+        .load()?
+        .config;
         let report = bench::orders::run(config, &options)?;
-        if out.json() { out.document(&report) } else { out.raw(report.render().as_bytes()) }
+        if out.json() {
+            out.document(&report)
+        } else {
+            out.raw(report.render().as_bytes())
+        }
     }
 }

@@ -30,10 +30,21 @@ const ANSWER_BYTES_MAX: usize = 16 << 20;
 #[derive(Clone, Debug, Args)]
 pub struct PublicArgs {
     /// The server's public address.
-    #[arg(long, value_name = "URL", env = "STEADFAST_URL", default_value = "http://127.0.0.1:7070", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STEADFAST_URL",
+        default_value = "http://127.0.0.1:7070",
+        hide_env_values = true
+    )]
     pub url: String,
     /// Its bearer token, if it wants one.
-    #[arg(long, value_name = "TOKEN", env = "STEADFAST_TOKEN", hide_env_values = true, hide = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "STEADFAST_TOKEN",
+        hide_env_values = true
+    )]
     pub token: Option<String>,
 }
 
@@ -41,10 +52,21 @@ pub struct PublicArgs {
 #[derive(Clone, Debug, Args)]
 pub struct AdminArgs {
     /// The server's admin address.
-    #[arg(long, value_name = "URL", env = "STEADFAST_ADMIN", default_value = "http://127.0.0.1:7071", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STEADFAST_ADMIN",
+        default_value = "http://127.0.0.1:7071",
+        hide_env_values = true
+    )]
     pub admin: String,
     /// Its bearer token, if it wants one.
-    #[arg(long, value_name = "TOKEN", env = "STEADFAST_ADMIN_TOKEN", hide_env_values = true, hide = true)]
+    #[arg(
+        long,
+        value_name = "TOKEN",
+        env = "STEADFAST_ADMIN_TOKEN",
+        hide_env_values = true
+    )]
     pub token: Option<String>,
 }
 
@@ -58,6 +80,8 @@ pub struct Client {
     flag: &'static str,
     /// How long an answer may take.
     timeout: Duration,
+    /// The idempotency key of the next request.
+    key: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,14 +114,53 @@ impl AdminArgs {
 impl Client {
     fn new(url: &str, token: Option<String>, flag: &'static str) -> Result<Self, Failure> {
         let wrong = || {
-            Failure::Usage(format!("{flag}: {url:?} is not a URL such as \"http://127.0.0.1:7070\""))
+            Failure::Usage(format!(
+                "{flag}: {url:?} is not a URL such as \"http://127.0.0.1:7070\""
+            ))
         };
         // A bare address is understood, because that is what `up` takes.
-        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
+        let full = if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("http://{url}")
+        };
         let base: Uri = full.parse().map_err(|_| wrong())?;
-        let host = base.host().filter(|_| base.scheme_str() == Some("http")).ok_or_else(wrong)?;
+        let host = base
+            .host()
+            .filter(|_| base.scheme_str() == Some("http"))
+            .ok_or_else(wrong)?;
         let authority = format!("{host}:{}", base.port_u16().unwrap_or(80));
-        Ok(Self { base, authority, token, flag, timeout: TIMEOUT })
+        Ok(Self {
+            base,
+            authority,
+            token,
+            flag,
+            timeout: TIMEOUT,
+            key: None,
+        })
+    }
+
+    /// The server at an address that is known to be one.
+    pub fn at(address: std::net::SocketAddr) -> Self {
+        let authority = address.to_string();
+        let base = Uri::from_static("http://localhost");
+        Self {
+            base,
+            authority,
+            token: None,
+            flag: "--url",
+            timeout: TIMEOUT,
+            key: None,
+        }
+    }
+
+    /// The same server, asked with an idempotency key.
+    #[must_use]
+    pub fn with_key(&self, key: &str) -> Self {
+        Self {
+            key: Some(key.to_owned()),
+            ..self.clone()
+        }
     }
 
     /// The same server, which may take an hour to answer.
@@ -137,7 +200,10 @@ impl Client {
         let answer = async { clock.timeout(self.timeout, exchange).await };
         runtime.block_on(answer).unwrap_or_else(|_| {
             let seconds = self.timeout.as_secs();
-            Err(Failure::failed(format!("{} did not answer within {seconds} s", self.authority)))
+            Err(Failure::failed(format!(
+                "{} did not answer within {seconds} s",
+                self.authority
+            )))
         })
     }
 
@@ -148,17 +214,26 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
         let broken = |error: &dyn std::fmt::Display| {
-            Failure::failed(format!("the connection to {} broke: {error}", self.authority))
+            Failure::failed(format!(
+                "the connection to {} broke: {error}",
+                self.authority
+            ))
         };
-        let stream = TcpStream::connect(&self.authority).await.map_err(|error| self.absent(&error))?;
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| broken(&e))?;
+        let stream = TcpStream::connect(&self.authority)
+            .await
+            .map_err(|error| self.absent(&error))?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|e| broken(&e))?;
         let request = self.request(method, path, body)?;
         let exchange = async {
-            let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+            let response = sender
+                .send_request(request)
+                .await
+                .map_err(|error| broken(&error))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
-            Ok((head, body.map_err(|error| broken(&error))?.to_bytes()))
+            Ok::<_, Failure>((head, body.map_err(|error| broken(&error))?.to_bytes()))
         };
         let exchange = std::pin::pin!(exchange);
         let connection = std::pin::pin!(connection);
@@ -172,7 +247,10 @@ impl Client {
                 return Ok(Value::Null);
             }
             return serde_json::from_slice(&body).map_err(|error| {
-                Failure::failed(format!("{} did not answer with JSON: {error}", self.authority))
+                Failure::failed(format!(
+                    "{} did not answer with JSON: {error}",
+                    self.authority
+                ))
             });
         }
         Err(refusal(head.status, &body))
@@ -193,6 +271,9 @@ impl Client {
         if let Some(token) = &self.token {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
+        if let Some(key) = &self.key {
+            request = request.header("idempotency-key", format!("\"{key}\""));
+        }
         let body = match body {
             Some(body) => {
                 request = request.header(header::CONTENT_TYPE, "application/json");
@@ -200,7 +281,9 @@ impl Client {
             }
             None => Bytes::new(),
         };
-        request.body(Full::new(body)).map_err(|error| Failure::Usage(error.to_string()))
+        request
+            .body(Full::new(body))
+            .map_err(|error| Failure::Usage(error.to_string()))
     }
 
     fn absent(&self, error: &std::io::Error) -> Failure {
@@ -219,7 +302,12 @@ impl Client {
 /// What a server's refusal says.
 fn refusal(status: http::StatusCode, body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
-        Ok(Problem { code, title, detail, field }) => {
+        Ok(Problem {
+            code,
+            title,
+            detail,
+            field,
+        }) => {
             let field = field.map_or_else(String::new, |field| format!("{field}: "));
             let detail = if detail.is_empty() { title } else { detail };
             Failure::failed(format!("{field}{detail} ({code})"))
@@ -244,10 +332,16 @@ pub fn segment(text: &str) -> String {
 /// A query string of the parameters that are there.
 pub fn query(parameters: &[(&str, Option<String>)]) -> String {
     let given = parameters.iter().filter_map(|(name, value)| {
-        value.as_ref().map(|value| format!("{name}={}", segment(value)))
+        value
+            .as_ref()
+            .map(|value| format!("{name}={}", segment(value)))
     });
     let query: Vec<String> = given.collect();
-    if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
+    if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{}", query.join("&"))
+    }
 }
 
 #[cfg(test)]
@@ -266,7 +360,10 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_their_segment() {
-        assert_eq!(segment("../orders?x=1#김"), "..%2Forders%3Fx%3D1%23%EA%B9%80");
+        assert_eq!(
+            segment("../orders?x=1#김"),
+            "..%2Forders%3Fx%3D1%23%EA%B9%80"
+        );
         assert_eq!(query(&[("a", None), ("b", Some("x y".into()))]), "?b=x%20y");
     }
 
@@ -276,7 +373,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let client = Client::new(&address.to_string(), None, "--admin").unwrap();
-        let Err(Failure::Failed(text)) = client.get("/sagas") else { panic!("somebody answered") };
+        let Err(Failure::Failed(text)) = client.get("/sagas") else {
+            panic!("somebody answered")
+        };
         assert!(text.contains("is `steadfast up` running?"), "{text}");
         assert!(text.contains("--admin"), "{text}");
     }

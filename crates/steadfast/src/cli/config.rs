@@ -10,7 +10,9 @@ use crate::config::{budget, reference};
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Print every key with its value, and where it comes from if it is not the default.
-    #[command(after_help = "Example:\n  steadfast config print --config steadfast.toml > effective.toml")]
+    #[command(
+        after_help = "Example:\n  steadfast config print --config steadfast.toml > effective.toml"
+    )]
     Print(ServerArgs),
     /// Check the configuration and print the tree of deadlines.
     #[command(after_help = "Example:\n  STEADFAST_LIMITS__ORDER=300ms steadfast config check")]
@@ -32,7 +34,7 @@ impl Command {
             }
             Self::Check(args) => {
                 // What is asked for is the check, so its "no" is a result and not a wrong use.
-                let loaded = args.load().map_err(|error| Failure::failed(error))?;
+                let loaded = args.load().map_err(Failure::failed)?;
                 let tree = budget::tree(&loaded.config);
                 if out.json() {
                     out.document(&json!({ "valid": true, "budget": tree }))

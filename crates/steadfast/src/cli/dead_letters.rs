@@ -25,7 +25,9 @@ pub enum Command {
         server: AdminArgs,
     },
     /// Show a message with its payload.
-    #[command(after_help = "Example:\n  steadfast dead-letters show orders/0199c1a2-7d5e-7000-8000-000000000001/00000000000000000002")]
+    #[command(
+        after_help = "Example:\n  steadfast dead-letters show orders/0199c1a2-7d5e-7000-8000-000000000001/00000000000000000002"
+    )]
     Show {
         /// Its place, as the list shows it.
         place: String,
@@ -33,7 +35,9 @@ pub enum Command {
         server: AdminArgs,
     },
     /// Handle parked messages again, in their order, at a bounded rate.
-    #[command(after_help = "Example:\n  steadfast dead-letters replay --key orders/0199c1a2-7d5e-7000-8000-000000000001 --rate 10")]
+    #[command(
+        after_help = "Example:\n  steadfast dead-letters replay --key orders/0199c1a2-7d5e-7000-8000-000000000001 --rate 10"
+    )]
     Replay {
         /// Only those of this consumer.
         #[arg(long)]
@@ -48,7 +52,9 @@ pub enum Command {
         server: AdminArgs,
     },
     /// Give a message up for good.
-    #[command(after_help = "Example:\n  steadfast dead-letters discard orders/0199c1a2-7d5e-7000-8000-000000000001/00000000000000000002 \\\n    --reason 'sent twice by a test'")]
+    #[command(
+        after_help = "Example:\n  steadfast dead-letters discard orders/0199c1a2-7d5e-7000-8000-000000000001/00000000000000000002 \\\n    --reason 'sent twice by a test'"
+    )]
     Discard {
         /// Its place, as the list shows it.
         place: String,
@@ -63,7 +69,12 @@ pub enum Command {
 impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
-            Self::List { consumer, limit, cursor, server } => {
+            Self::List {
+                consumer,
+                limit,
+                cursor,
+                server,
+            } => {
                 let limit = Some(limit.to_string());
                 let query = query(&[("consumer", consumer), ("limit", limit), ("cursor", cursor)]);
                 let page = server.client()?.get(&format!("/dead-letters{query}"))?;
@@ -77,7 +88,12 @@ impl Command {
                 let letter = server.client()?.get(&path(&place))?;
                 out.document(&letter)
             }
-            Self::Replay { consumer, key, rate, server } => {
+            Self::Replay {
+                consumer,
+                key,
+                rate,
+                server,
+            } => {
                 let mut body = Map::new();
                 body.extend(consumer.map(|consumer| ("consumer".to_owned(), consumer.into())));
                 body.extend(key.map(|key| ("key".to_owned(), key.into())));
@@ -87,7 +103,11 @@ impl Command {
                 let replayed = client.post("/dead-letters/replay", &Value::Object(body))?;
                 out.document(&replayed)
             }
-            Self::Discard { place, reason, server } => {
+            Self::Discard {
+                place,
+                reason,
+                server,
+            } => {
                 let path = format!("{}{}", path(&place), query(&[("reason", Some(reason))]));
                 let discarded = server.client()?.call(Method::DELETE, &path, None)?;
                 out.document(&discarded)

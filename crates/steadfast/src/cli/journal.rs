@@ -42,7 +42,11 @@ impl Command {
         if out.json() {
             out.document(&json!({ "sound": sound, "journals": documents }))?;
         }
-        if sound { Ok(()) } else { Err(Failure::failed("the journal is not what was written")) }
+        if sound {
+            Ok(())
+        } else {
+            Err(Failure::failed("the journal is not what was written"))
+        }
     }
 }
 
@@ -60,7 +64,10 @@ fn journals(data: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     journals.sort();
     if journals.is_empty() {
-        return Err(Failure::failed(format!("{} holds no journal", data.display())));
+        return Err(Failure::failed(format!(
+            "{} holds no journal",
+            data.display()
+        )));
     }
     Ok(journals)
 }

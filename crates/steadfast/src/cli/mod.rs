@@ -23,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-
+pub use client::Client;
 pub use failure::Failure;
 pub use output::Out;
 
@@ -71,7 +71,9 @@ enum Command {
     #[command(subcommand)]
     Config(config::Command),
     /// Print a completion script for a shell.
-    #[command(after_help = "Example:\n  steadfast completions bash > ~/.local/share/bash-completion/completions/steadfast")]
+    #[command(
+        after_help = "Example:\n  steadfast completions bash > ~/.local/share/bash-completion/completions/steadfast"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -87,7 +89,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout and are no failure; usage errors are, with code 2.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(2)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     let mut out = Out::new(cli.json);

@@ -1,16 +1,18 @@
 //! `orders list|show|cancel`
 
 use clap::Subcommand;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::client::{PublicArgs, query, segment};
-use super::table::Table;
+use super::client::{Client, PublicArgs, query, segment};
+use super::table::{Table, cell};
 use super::{Failure, Out};
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List orders, newest first.
-    #[command(after_help = "Example:\n  steadfast orders list --status awaiting_courier --zone default")]
+    #[command(
+        after_help = "Example:\n  steadfast orders list --status awaiting_courier --zone default"
+    )]
     List {
         /// Only those that stand here: placed, offered, assigned, delivered, …
         #[arg(long)]
@@ -28,7 +30,9 @@ pub enum Command {
         server: PublicArgs,
     },
     /// Show an order, now or as it was.
-    #[command(after_help = "Example:\n  steadfast orders show 0199c1a2-7d5e-7000-8000-000000000001 --at 3")]
+    #[command(
+        after_help = "Example:\n  steadfast orders show 0199c1a2-7d5e-7000-8000-000000000001 --at 3"
+    )]
     Show {
         /// The order.
         id: String,
@@ -42,7 +46,9 @@ pub enum Command {
         server: PublicArgs,
     },
     /// Cancel an order and undo what was done for it.
-    #[command(after_help = "Example:\n  steadfast orders cancel 0199c1a2-7d5e-7000-8000-000000000001 --reason 'changed my mind'")]
+    #[command(
+        after_help = "Example:\n  steadfast orders cancel 0199c1a2-7d5e-7000-8000-000000000001 --reason 'changed my mind'"
+    )]
     Cancel {
         /// The order.
         id: String,
@@ -57,7 +63,13 @@ pub enum Command {
 impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
-            Self::List { status, zone, limit, cursor, server } => {
+            Self::List {
+                status,
+                zone,
+                limit,
+                cursor,
+                server,
+            } => {
                 let limit = Some(limit.to_string());
                 let query = query(&[
                     ("status", status),
@@ -72,22 +84,29 @@ impl Command {
                 let columns = ["id", "status", "zone", "version", "placed_at"];
                 super::table::print(out, &page, "orders", &columns)
             }
-            Self::Show { id, at, events: true, server } => {
+            Self::Show {
+                id,
+                at,
+                events: true,
+                server,
+            } => {
                 debug_assert!(at.is_none(), "excluded by clap");
-                let history = server.client()?.get(&format!("/orders/{}/events", segment(&id)))?;
+                let history = history(&server.client()?, &id)?;
                 if out.json() {
                     return out.document(&history);
                 }
-                let mut table = Table::new(&["VERSION", "AT", "WHAT", "DETAILS"]);
-                for event in history["events"].as_array().into_iter().flatten() {
-                    let text = |field: &str| super::table::cell(&event[field]);
-                    table.row([text("version"), text("at"), text("type"), event["data"].to_string()]);
-                }
-                out.table(&table)
+                print_history(out, &history)
             }
-            Self::Show { id, at, events: false, server } => {
+            Self::Show {
+                id,
+                at,
+                events: false,
+                server,
+            } => {
                 let query = query(&[("at", at)]);
-                let order = server.client()?.get(&format!("/orders/{}{query}", segment(&id)))?;
+                let order = server
+                    .client()?
+                    .get(&format!("/orders/{}{query}", segment(&id)))?;
                 out.document(&order)
             }
             Self::Cancel { id, reason, server } => {
@@ -99,4 +118,35 @@ impl Command {
             }
         }
     }
+}
+
+/// The whole history, page by page.
+fn history(client: &Client, id: &str) -> Result<Value, Failure> {
+    let mut events = Vec::new();
+    let mut after = None;
+    loop {
+        let query = query(&[("after", after)]);
+        let mut page = client.get(&format!("/orders/{}/events{query}", segment(id)))?;
+        if let Some(more) = page["events"].as_array_mut() {
+            events.append(more);
+        }
+        after = page["next_after"].as_u64().map(|after| after.to_string());
+        if after.is_none() {
+            return Ok(json!({ "events": events }));
+        }
+    }
+}
+
+fn print_history(out: &mut Out, history: &Value) -> Result<(), Failure> {
+    let mut table = Table::new(&["VERSION", "AT", "WHAT", "DETAILS"]);
+    for event in history["events"].as_array().into_iter().flatten() {
+        let text = |field: &str| cell(&event[field]);
+        table.row([
+            text("version"),
+            text("at"),
+            text("type"),
+            event["data"].to_string(),
+        ]);
+    }
+    out.table(&table)
 }

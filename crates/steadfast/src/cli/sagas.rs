@@ -33,7 +33,9 @@ pub enum Command {
         server: AdminArgs,
     },
     /// Make the next attempt now.
-    #[command(after_help = "Example:\n  steadfast sagas retry 0199c1a2-7d5e-7000-8000-000000000001 --by ana")]
+    #[command(
+        after_help = "Example:\n  steadfast sagas retry 0199c1a2-7d5e-7000-8000-000000000001 --by ana"
+    )]
     Retry {
         /// The saga.
         id: String,
@@ -43,7 +45,9 @@ pub enum Command {
         server: AdminArgs,
     },
     /// Go on without the step that the saga is at.
-    #[command(after_help = "Example:\n  steadfast sagas skip 0199c1a2-7d5e-7000-8000-000000000001 capture-payment \\\n    --reason 'paid in cash'")]
+    #[command(
+        after_help = "Example:\n  steadfast sagas skip 0199c1a2-7d5e-7000-8000-000000000001 capture-payment \\\n    --reason 'paid in cash'"
+    )]
     Skip {
         /// The saga.
         id: String,
@@ -58,7 +62,9 @@ pub enum Command {
         server: AdminArgs,
     },
     /// Record what became of a step whose outcome is unknown.
-    #[command(after_help = "Example:\n  steadfast sagas resolve 0199c1a2-7d5e-7000-8000-000000000001 authorize-payment \\\n    not-done --reason 'the bank has no record of it'")]
+    #[command(
+        after_help = "Example:\n  steadfast sagas resolve 0199c1a2-7d5e-7000-8000-000000000001 authorize-payment \\\n    not-done --reason 'the bank has no record of it'"
+    )]
     Resolve {
         /// The saga.
         id: String,
@@ -83,7 +89,13 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Who {
     /// Who decides it; kept in the history.
-    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "operator")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "USER",
+        hide_env = true,
+        default_value = "operator"
+    )]
     by: String,
 }
 
@@ -112,7 +124,12 @@ pub enum Finding {
 impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
-            Self::List { status, limit, cursor, server } => {
+            Self::List {
+                status,
+                limit,
+                cursor,
+                server,
+            } => {
                 let status = status.and_then(|status| status.to_possible_value());
                 let status = status.map(|value| value.get_name().to_owned());
                 let limit = Some(limit.to_string());
@@ -126,17 +143,35 @@ impl Command {
             }
             Self::Show { id, server } => {
                 let saga = server.client()?.get(&format!("/sagas/{}", segment(&id)))?;
-                if out.json() { out.document(&saga) } else { show(out, &saga) }
+                if out.json() {
+                    out.document(&saga)
+                } else {
+                    show(out, &saga)
+                }
             }
             Self::Retry { id, who, server } => {
                 let body = json!({ "by": who.by });
                 out.document(&server.client()?.post(&path(&id, "retry"), &body)?)
             }
-            Self::Skip { id, step, reason, who, server } => {
+            Self::Skip {
+                id,
+                step,
+                reason,
+                who,
+                server,
+            } => {
                 let body = json!({ "step": step, "by": who.by, "reason": reason });
                 out.document(&server.client()?.post(&path(&id, "skip"), &body)?)
             }
-            Self::Resolve { id, step, finding, reason, result, who, server } => {
+            Self::Resolve {
+                id,
+                step,
+                finding,
+                reason,
+                result,
+                who,
+                server,
+            } => {
                 let finding = match finding {
                     Finding::Done => "done",
                     Finding::NotDone => "not_done",
@@ -169,7 +204,11 @@ fn show(out: &mut Out, saga: &Value) -> Result<(), Failure> {
     for entry in saga["history"].as_array().into_iter().flatten() {
         let events = entry["events"].as_array().into_iter().flatten();
         let events: Vec<String> = events.map(cell).collect();
-        table.row([cell(&entry["version"]), cell(&entry["at"]), events.join("  ")]);
+        table.row([
+            cell(&entry["version"]),
+            cell(&entry["at"]),
+            events.join("  "),
+        ]);
     }
     out.line("")?;
     out.table(&table)

@@ -26,6 +26,6 @@ pub mod reference;
 pub mod settings;
 pub mod value;
 
-pub use error::{Error, Problem};
+pub use error::Error;
 pub use load::{Flags, Loaded, load};
 pub use settings::Config;

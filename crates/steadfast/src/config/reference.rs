@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::settings::{Config, Item, Section};
 use super::Loaded;
+use super::settings::{Config, Item, Section};
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -29,10 +29,19 @@ pub fn page() -> String {
             let title = format!("`[{path}]`");
             heading(&mut page, &title, Some(path.matches('.').count()), about);
         }
-        Item::Value { path, about, allowed, value } => {
+        Item::Value {
+            path,
+            about,
+            allowed,
+            value,
+        } => {
             let key = path.rsplit('.').next().unwrap_or_default();
             let default = value.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
-            let about = about.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
+            let about = about
+                .iter()
+                .map(|line| line.trim())
+                .collect::<Vec<_>>()
+                .join(" ");
             // Writing to a string cannot fail.
             let _ = writeln!(page, "| `{key}` | {default} | {about} Must be {allowed}. |");
         }

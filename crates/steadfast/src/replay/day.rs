@@ -24,7 +24,14 @@ pub const COURIERS_FILE: &str = "couriers.txt";
 /// Speed, service times and pay.
 pub const PARAMETERS_FILE: &str = "instance_parameters.txt";
 
-const ORDERS_HEADER: &[&str] = &["order", "x", "y", "placement_time", "restaurant", "ready_time"];
+const ORDERS_HEADER: &[&str] = &[
+    "order",
+    "x",
+    "y",
+    "placement_time",
+    "restaurant",
+    "ready_time",
+];
 const RESTAURANTS_HEADER: &[&str] = &["restaurant", "x", "y"];
 const COURIERS_HEADER: &[&str] = &["courier", "x", "y", "on_time", "off_time"];
 const PARAMETERS_HEADER: &[&str] = &[
@@ -172,10 +179,18 @@ impl Day {
         let parameters = parse(dir, PARAMETERS_FILE, PARAMETERS_HEADER, parameters)?;
         let restaurants = parse(dir, RESTAURANTS_FILE, RESTAURANTS_HEADER, restaurants)?;
         let couriers = parse(dir, COURIERS_FILE, COURIERS_HEADER, couriers)?;
-        let by_id: HashMap<&str, usize> =
-            restaurants.iter().enumerate().map(|(index, r)| (r.id.as_str(), index)).collect();
+        let by_id: HashMap<&str, usize> = restaurants
+            .iter()
+            .enumerate()
+            .map(|(index, r)| (r.id.as_str(), index))
+            .collect();
         let orders = parse(dir, ORDERS_FILE, ORDERS_HEADER, |rows| orders(rows, &by_id))?;
-        Ok(Self { orders, restaurants, couriers, parameters })
+        Ok(Self {
+            orders,
+            restaurants,
+            couriers,
+            parameters,
+        })
     }
 }
 
@@ -187,7 +202,10 @@ fn parse<T>(
     read: impl FnOnce(&Table) -> Result<T, table::Error>,
 ) -> Result<T, Error> {
     let path = dir.join(file);
-    let io = |source| Error::Io { path: path.clone(), source };
+    let io = |source| Error::Io {
+        path: path.clone(),
+        source,
+    };
     let bytes = std::fs::metadata(&path).map_err(io)?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(Error::TooLarge { path, bytes });
@@ -223,7 +241,12 @@ fn even(row: &Row, column: usize) -> Result<i64, table::Error> {
 
 fn restaurants(table: &Table) -> Result<Vec<Restaurant>, table::Error> {
     table.unique('r')?;
-    let read = |row: &Row| Ok(Restaurant { id: row.text(0).to_owned(), position: point(row, 1)? });
+    let read = |row: &Row| {
+        Ok(Restaurant {
+            id: row.text(0).to_owned(),
+            position: point(row, 1)?,
+        })
+    };
     table.rows().iter().map(read).collect()
 }
 
@@ -265,3 +288,7 @@ fn point(row: &Row, column: usize) -> Result<Point, table::Error> {
     let y = row.integer(column + 1, -COORDINATE_M_MAX, COORDINATE_M_MAX)?;
     Ok(Point::planar(x as f64, y as f64))
 }
+
+#[cfg(test)]
+#[path = "day_tests.rs"]
+mod tests;

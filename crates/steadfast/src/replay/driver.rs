@@ -12,7 +12,7 @@ use steadfast_dispatch::order::{Item, Money, PlaceOrder};
 use steadfast_dispatch::policy::{Point, Rounding, TripTimes, trip_times};
 use steadfast_dispatch::saga::SagaOptions;
 use steadfast_dispatch::service::{IdempotencyKey, Options, Services};
-use steadfast_dispatch::{Assembly, AssemblyError, Parts, Ticker};
+use steadfast_dispatch::{Assembly, AssemblyError, Inline, Parts, Ticker};
 use steadfast_journal::StorageError;
 use steadfast_messaging::{Embedded, bus, relay};
 use steadfast_providers::sandbox::{self, Sandbox};
@@ -146,6 +146,7 @@ impl<'a> Driver<'a> {
             ids: Ids::seeded(head),
             bus: Arc::clone(&embedded),
             leases,
+            planner: Arc::new(Inline),
             stock: Arc::new(sandbox.stock),
             payment: Arc::new(sandbox.payment),
             options,

@@ -1,4 +1,4 @@
-//! A small day for the tests of this folder: one kilometre is one minute and 320 metres are too.
+//! A small day for the tests of this folder: a street on which 100 metres are one minute.
 
 use steadfast_dispatch::policy::Point;
 
@@ -22,7 +22,10 @@ fn east(minutes: i64) -> Point {
 
 /// A street: restaurants at minutes 10 and 20, couriers at 8 and 30.
 pub(super) fn day() -> Day {
-    let restaurant = |id: &str, at| Restaurant { id: id.to_owned(), position: east(at) };
+    let restaurant = |id: &str, at| Restaurant {
+        id: id.to_owned(),
+        position: east(at),
+    };
     let courier = |id: &str, at, on_min, off_min| Courier {
         id: id.to_owned(),
         position: east(at),
@@ -70,7 +73,11 @@ pub(super) fn trip(
 ) -> Trip {
     let parameters = &day.parameters;
     let restaurant = day.restaurants[day.orders[orders[0]].restaurant].position;
-    let ready_min = orders.iter().map(|&o| day.orders[o].ready_min).max().unwrap();
+    let ready_min = orders
+        .iter()
+        .map(|&o| day.orders[o].ready_min)
+        .max()
+        .unwrap();
     let pickup_min = ready_min.max(assigned_min + parameters.travel_min(from, restaurant) + 2);
     let (mut at, mut minute) = (restaurant, pickup_min + 2);
     let mut deliveries = Vec::new();
@@ -80,5 +87,11 @@ pub(super) fn trip(
         deliveries.push(Delivery { order, dropoff_min });
         (at, minute) = (door, dropoff_min + 2);
     }
-    Trip { courier, assigned_min, departed_min: assigned_min, pickup_min, deliveries }
+    Trip {
+        courier,
+        assigned_min,
+        departed_min: assigned_min,
+        pickup_min,
+        deliveries,
+    }
 }

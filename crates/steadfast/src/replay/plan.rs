@@ -94,7 +94,9 @@ impl Plan {
         }
         lines.sort();
         let header = "order placement_time ready_time pickup_time dropoff_time courier\n";
-        std::iter::once(header).chain(lines.iter().map(|(_, line)| line.as_str())).collect()
+        std::iter::once(header)
+            .chain(lines.iter().map(|(_, line)| line.as_str()))
+            .collect()
     }
 
     /// A line a movement, each courier's in one block in time order.
@@ -106,7 +108,9 @@ impl Plan {
         let mut text = String::from("courier departure_time origin destination\n");
         let mut here: Option<(usize, &str)> = None;
         for trip in trips {
-            let Some(first) = trip.deliveries.first() else { continue };
+            let Some(first) = trip.deliveries.first() else {
+                continue;
+            };
             let courier = &day.couriers[trip.courier].id;
             let restaurant = &day.restaurants[day.orders[first.order].restaurant].id;
             let origin = match here {

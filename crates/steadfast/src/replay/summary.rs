@@ -46,7 +46,9 @@ pub struct Distribution {
 impl Distribution {
     fn of(mut values: Vec<i64>) -> Self {
         values.sort_unstable();
-        let Some(&max) = values.last() else { return Self::default() };
+        let Some(&max) = values.last() else {
+            return Self::default();
+        };
         let rank = |percent: usize| values[(values.len() * percent).div_ceil(100).max(1) - 1];
         Self {
             mean: values.iter().sum::<i64>() as f64 / values.len() as f64,
@@ -71,9 +73,17 @@ impl Summary {
             Distribution::of(plan.trips.iter().flat_map(of_trip).collect())
         };
         let delivered = plan.delivered();
-        let bundled: usize =
-            plan.trips.iter().map(|trip| trip.deliveries.len()).filter(|&n| n > 1).sum();
-        let busy_min: i64 = plan.trips.iter().map(|trip| service_min(day, trip)).sum::<i64>()
+        let bundled: usize = plan
+            .trips
+            .iter()
+            .map(|trip| trip.deliveries.len())
+            .filter(|&n| n > 1)
+            .sum();
+        let busy_min: i64 = plan
+            .trips
+            .iter()
+            .map(|trip| service_min(day, trip))
+            .sum::<i64>()
             + driving_min(day, plan);
         let duty_min: i64 = day.couriers.iter().map(|c| c.off_min - c.on_min).sum();
         Self {
@@ -90,7 +100,11 @@ impl Summary {
 }
 
 fn share(part: i64, whole: i64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 fn service_min(day: &Day, trip: &super::plan::Trip) -> i64 {
@@ -105,7 +119,9 @@ fn driving_min(day: &Day, plan: &Plan) -> i64 {
     trips.sort_by_key(|trip| (trip.courier, trip.departed_min));
     let mut minutes = 0;
     for trip in trips {
-        let Some(first) = trip.deliveries.first() else { continue };
+        let Some(first) = trip.deliveries.first() else {
+            continue;
+        };
         let at = &mut here[trip.courier];
         let restaurant = day.restaurants[day.orders[first.order].restaurant].position;
         let doors = trip.deliveries.iter().map(|d| day.orders[d.order].dropoff);
@@ -133,17 +149,33 @@ fn pay(day: &Day, plan: &Plan) -> f64 {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = 100.0 * share(self.delivered as i64, self.orders as i64);
-        writeln!(f, "orders delivered      {} of {} ({percent:.1} %)", self.delivered, self.orders)?;
+        writeln!(
+            f,
+            "orders delivered      {} of {} ({percent:.1} %)",
+            self.delivered, self.orders
+        )?;
         writeln!(f, "minutes                 mean    p50    p90    max")?;
         for (name, d) in [
             ("click to door", &self.click_to_door_min),
             ("ready to pickup", &self.ready_to_pickup_min),
             ("ready to door", &self.ready_to_door_min),
         ] {
-            writeln!(f, "  {name:<19} {:>6.2} {:>6} {:>6} {:>6}", d.mean, d.p50, d.p90, d.max)?;
+            writeln!(
+                f,
+                "  {name:<19} {:>6.2} {:>6} {:>6} {:>6}",
+                d.mean, d.p50, d.p90, d.max
+            )?;
         }
-        writeln!(f, "orders in bundles     {:.1} %", 100.0 * self.bundled_share)?;
-        writeln!(f, "couriers' utilisation {:.1} %", 100.0 * self.courier_utilisation)?;
+        writeln!(
+            f,
+            "orders in bundles     {:.1} %",
+            100.0 * self.bundled_share
+        )?;
+        writeln!(
+            f,
+            "couriers' utilisation {:.1} %",
+            100.0 * self.courier_utilisation
+        )?;
         write!(f, "pay                   {:.2}", self.pay)
     }
 }
@@ -166,11 +198,17 @@ mod tests {
         let day = day();
         let summary = Summary::of(&day, &plan(&day));
         assert_eq!((summary.orders, summary.delivered), (4, 4));
-        // o1, o2 together at 18 min and 23 min; o3 at 45 min; o4 at 27 min (see the fixture).
-        assert_eq!(summary.click_to_door_min.max, 25);
-        assert_eq!(summary.click_to_door_min.mean, (18 + 22 + 25 + 17) as f64 / 4.0);
+        // o1 and o2 travel together: 105 to 123 and 107 to 129. o3: 120 to 143, o4: 110 to 128.
+        assert_eq!(summary.click_to_door_min.max, 23);
+        assert_eq!(
+            summary.click_to_door_min.mean,
+            (18 + 22 + 23 + 18) as f64 / 4.0
+        );
         assert_eq!(summary.bundled_share, 0.5);
-        // c1: 3 trips' worth of 10 each; c2: guaranteed 15 an hour for two hours.
+        // Legs of 2 + 4 + 2, 4 + 2 and 10 + 2 minutes, three pickups and four drop-offs of 4
+        // minutes each; shifts of one hour and of two.
+        assert_eq!(summary.courier_utilisation, (26 + 28) as f64 / 180.0);
+        // c1: three orders of 10 each; c2: 15 an hour guaranteed for two hours.
         assert_eq!(summary.pay, 30.0 + 30.0);
     }
 

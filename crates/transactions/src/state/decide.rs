@@ -147,7 +147,7 @@ impl State {
             }
             (Phase::Forward, Signal::Refused { code, reason }) => {
                 if progress == Progress::Pending {
-                    let (code, reason) = (clip_code(code), clip(reason.clone()));
+                    let (code, reason) = (clip_code(code.clone()), clip(reason.clone()));
                     self.emit(
                         events,
                         if self.is_past_pivot() {
@@ -200,7 +200,7 @@ impl State {
             }
             Outcome::Refused { code, reason } => Event::Refused {
                 step,
-                code: clip_code(code),
+                code: clip_code(code.clone()),
                 reason: clip(reason.clone()),
             },
             Outcome::Unknown { reason } => Event::Unknown {
@@ -338,9 +338,9 @@ impl State {
     }
 }
 
-fn clip_code(code: &Cow<'static, str>) -> Cow<'static, str> {
+fn clip_code(code: Cow<'static, str>) -> Cow<'static, str> {
     match code {
         Cow::Borrowed(code) => Cow::Borrowed(code),
-        Cow::Owned(code) => Cow::Owned(clip(code.clone())),
+        Cow::Owned(code) => Cow::Owned(clip(code)),
     }
 }

@@ -21,6 +21,8 @@
 mod apply;
 mod decide;
 #[cfg(test)]
+mod model;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

@@ -8,12 +8,7 @@ use super::route::Route;
 use crate::policy::{Plan, Snapshot, Trip};
 
 /// The first trips of those couriers who may be instructed now and can not wait.
-pub(super) fn due(
-    snapshot: &Snapshot,
-    instance: &Instance,
-    routes: &[Route],
-    tick_s: i64,
-) -> Plan {
+pub(super) fn due(snapshot: &Snapshot, instance: &Instance, routes: &[Route], tick_s: i64) -> Plan {
     let due = |(route, rider): (&Route, &super::instance::Rider)| {
         let candidate = &snapshot.couriers[rider.courier];
         let (start, stop) = (route.states.first()?, route.stops.first()?);
@@ -24,5 +19,11 @@ pub(super) fn due(
             orders: stop.jobs().map(|job| instance.jobs[job].order).collect(),
         })
     };
-    Plan { trips: routes.iter().zip(&instance.riders).filter_map(due).collect() }
+    Plan {
+        trips: routes
+            .iter()
+            .zip(&instance.riders)
+            .filter_map(due)
+            .collect(),
+    }
 }

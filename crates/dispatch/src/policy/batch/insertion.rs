@@ -69,7 +69,13 @@ impl Inserter<'_> {
                 let cost = self.cost(route, rider.off, at, &stop, replaces);
                 if let Some(cost) = cost.filter(|&cost| cost < limit && !overlook()) {
                     limit = cost;
-                    best = Some(Insertion { rider: reach.rider, cost, stop, at, replaces });
+                    best = Some(Insertion {
+                        rider: reach.rider,
+                        cost,
+                        stop,
+                        at,
+                        replaces,
+                    });
                 }
             };
             if route.stops.len() < self.trips_max {
@@ -89,14 +95,7 @@ impl Inserter<'_> {
     }
 
     /// What a new or changed stop adds to a route; `None` if a pickup would be after the shift.
-    fn cost(
-        &self,
-        route: &Route,
-        off: i64,
-        at: usize,
-        stop: &Stop,
-        replaces: bool,
-    ) -> Option<i64> {
+    fn cost(&self, route: &Route, off: i64, at: usize, stop: &Stop, replaces: bool) -> Option<i64> {
         let mut state = route.states[at].after(self.instance, stop, off)?;
         for stop in &route.stops[at + usize::from(replaces)..] {
             state = state.after(self.instance, stop, off)?;

@@ -66,14 +66,19 @@ impl Instance {
         let travel = &snapshot.travel;
         let riders = riders(snapshot, options);
         let (jobs, merchants) = jobs(snapshot, options, &riders);
-        let starts = riders.iter().map(|rider| snapshot.couriers[rider.courier].position);
+        let starts = riders
+            .iter()
+            .map(|rider| snapshot.couriers[rider.courier].position);
         let doors = jobs.iter().map(|job| snapshot.orders[job.order].dropoff);
         let places: Vec<Point> = starts.chain(doors).collect();
         let to_merchant: Vec<i64> = places
             .iter()
             .flat_map(|&place| merchants.iter().map(move |&m| travel.seconds(place, m)))
             .collect();
-        let approach = approach(&to_merchant, &jobs, merchants.len(), places.len());
+        let mut approach = approach(&to_merchant, &jobs, merchants.len(), places.len());
+        for drive in &mut approach {
+            *drive = *drive * options.approach_percent / 100;
+        }
         Self {
             approach_max: approach.iter().copied().max().unwrap_or(0),
             before_pickup: snapshot.service.before_pickup_s(),
@@ -100,7 +105,8 @@ impl Instance {
         self.between[from * self.jobs.len() + to]
     }
 
-    /// Mean travel time from a place to the merchants of the waiting orders.
+    /// Mean travel time from a place to the merchants of the waiting orders, weighted as the
+    /// options say.
     pub fn approach(&self, place: usize) -> i64 {
         self.approach[place]
     }
@@ -144,16 +150,28 @@ fn riders(snapshot: &Snapshot, options: &Options) -> Vec<Rider> {
         })
         .filter(|r| r.capacity > 0 && r.free <= options.horizon_s && r.free <= r.off)
         .collect();
-    keep_first(&mut riders, options.couriers_max, |rider| rider.free, |rider| rider.courier);
+    keep_first(
+        &mut riders,
+        options.couriers_max,
+        |rider| rider.free,
+        |rider| rider.courier,
+    );
     riders
 }
 
 /// The jobs, and the positions of their merchants.
 fn jobs(snapshot: &Snapshot, options: &Options, riders: &[Rider]) -> (Vec<Job>, Vec<Point>) {
     let mut orders: Vec<usize> = (0..snapshot.orders.len())
-        .filter(|&o| snapshot.orders[o].ready_s.saturating_sub(snapshot.now_s) <= options.look_ahead_s)
+        .filter(|&o| {
+            snapshot.orders[o].ready_s.saturating_sub(snapshot.now_s) <= options.look_ahead_s
+        })
         .collect();
-    keep_first(&mut orders, options.orders_max, |&o| snapshot.orders[o].ready_s, |&o| o);
+    keep_first(
+        &mut orders,
+        options.orders_max,
+        |&o| snapshot.orders[o].ready_s,
+        |&o| o,
+    );
     let mut merchants = Vec::new();
     let mut by_id: HashMap<u32, usize> = HashMap::new();
     let job = |order: usize| {
@@ -167,7 +185,9 @@ fn jobs(snapshot: &Snapshot, options: &Options, riders: &[Rider]) -> (Vec<Job>, 
             order,
             merchant,
             ready: waiting.ready_s.saturating_sub(snapshot.now_s),
-            door: snapshot.travel.seconds(merchants[merchant], waiting.dropoff),
+            door: snapshot
+                .travel
+                .seconds(merchants[merchant], waiting.dropoff),
             excluded: if waiting.excluded.is_empty() {
                 Vec::new()
             } else {
@@ -216,7 +236,11 @@ fn approach(to_merchant: &[i64], jobs: &[Job], merchants: usize, places: usize) 
     to_merchant
         .chunks_exact(merchants)
         .map(|row| {
-            let sum: i64 = row.iter().zip(&waiting).map(|(travel, orders)| travel * orders).sum();
+            let sum: i64 = row
+                .iter()
+                .zip(&waiting)
+                .map(|(travel, orders)| travel * orders)
+                .sum();
             sum / jobs.len() as i64
         })
         .collect()

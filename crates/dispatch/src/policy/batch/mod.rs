@@ -1,4 +1,4 @@
-//! All orders and couriers of the next half hour, planned together: a rolling search.
+//! All orders and couriers of the near future, planned together: a rolling search.
 //!
 //! **Why.** The nearest free courier is the wrong one as soon as couriers are scarce: he may be
 //! the only one who can reach the next order, or be off in ten minutes, and the better courier
@@ -21,11 +21,11 @@
 //!    instructed and the trip can not wait for the next decision, becomes part of the plan.
 //!
 //! **What is minimised.** The sum of all drop-off times, plus for each courier a share
-//! ([`Options::courier_time_permille`]) of the time at which he can be useful again: the end of
-//! his route and the mean drive from there to the merchants of the waiting orders, but never
-//! more than the end of his shift, for after that his time is worth nothing. Couriers who are
-//! about to leave, and those who wait far from where orders are, are thus used first. An order
-//! that is in no route costs [`search::UNSERVED`].
+//! ([`Options::share_permille`], larger the more orders wait) of the time at which he can be
+//! useful again: the end of his route and the mean drive from there to the merchants of the
+//! waiting orders, but never more than the end of his shift, for after that his time is worth
+//! nothing. Couriers who are about to leave, and those who wait far from where orders are, are
+//! thus used first. An order that is in no route costs [`search::UNSERVED`].
 //!
 //! **Why no matching library.** A minimum-cost matching (Reyes et al. 2018) gives each courier
 //! one trip and needs the trips beforehand. Insertion with ruin and recreate decides bundles,
@@ -33,7 +33,7 @@
 //! only be taken apart again.
 //!
 //! **Limits.** [`Options`] bounds orders, couriers, trips and rounds. All costs are integers, so
-//! no plan depends on how a processor rounds.
+//! no plan depends on how a processor rounds, except for the sines in great-circle distances.
 
 mod commit;
 mod insertion;
@@ -47,7 +47,8 @@ use instance::Instance;
 pub use options::Options;
 use search::Search;
 
-/// The rolling search; see the [module](self).
+/// The rolling search: insertion, then ruin and recreate, over the orders and couriers of the near
+/// future; only what can not wait is instructed.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     options: Options,

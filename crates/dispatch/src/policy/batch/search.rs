@@ -36,14 +36,18 @@ struct Undo {
 
 impl<'a> Search<'a> {
     pub fn new(instance: &'a Instance, options: &'a Options) -> Self {
-        let share = options.courier_time_permille;
+        let share = options.share_permille(instance.jobs.len(), instance.riders.len());
         let jobs = instance.jobs.len();
         let mut by_ready: Vec<usize> = (0..jobs).collect();
         by_ready.sort_by_key(|&job| instance.jobs[job].ready);
         Self {
             instance,
             options,
-            inserter: Inserter { instance, share, trips_max: options.trips_max },
+            inserter: Inserter {
+                instance,
+                share,
+                trips_max: options.trips_max,
+            },
             routes: (0..instance.riders.len())
                 .map(|rider| Route::empty(instance, rider, share))
                 .collect(),
@@ -84,7 +88,10 @@ impl<'a> Search<'a> {
     /// One round; kept if the plan gets worse by no more than `tolerance`.
     fn round(&mut self, tolerance: i64) {
         let mut removed = self.choose();
-        let mut undo = Undo { unserved: self.unserved.clone(), ..Undo::default() };
+        let mut undo = Undo {
+            unserved: self.unserved.clone(),
+            ..Undo::default()
+        };
         let mut saved = 0;
         let mut feasible = true;
         for &job in &removed {
@@ -117,7 +124,7 @@ impl<'a> Search<'a> {
         let seed = if !self.unserved.is_empty() && self.rng.u8(..4) == 0 {
             self.unserved[self.rng.usize(..self.unserved.len())]
         } else {
-            let early = self.rng.f64();
+            let early = self.rng.f64() * self.rng.f64();
             self.by_ready[(early * self.by_ready.len() as f64) as usize]
         };
         let count = self.rng.usize(1..=self.options.ruin_max.max(1));
@@ -152,7 +159,10 @@ impl<'a> Search<'a> {
         }
         let off = self.instance.riders[insertion.rider].off;
         let feasible = route.refresh(self.instance, off, self.inserter.share, insertion.at);
-        debug_assert!(feasible, "an insertion is only offered if every pickup is in time");
+        debug_assert!(
+            feasible,
+            "an insertion is only offered if every pickup is in time"
+        );
         self.rider_of[job] = Some(insertion.rider);
     }
 
@@ -184,7 +194,10 @@ impl<'a> Search<'a> {
         };
         undo.save(rider, &self.routes);
         let route = &mut self.routes[rider];
-        let at = route.stops.iter().position(|stop| stop.jobs().any(|other| other == job))?;
+        let at = route
+            .stops
+            .iter()
+            .position(|stop| stop.jobs().any(|other| other == job))?;
         let before = route.total;
         let rest = route.stops[at].without(self.instance, job);
         if rest.len() == 0 {

@@ -7,6 +7,8 @@ use super::{Batch, Stop};
 use crate::sqlite::claims;
 use crate::sqlite::fault::Result;
 use crate::sqlite::names::{Key, Name};
+use crate::sqlite::rows;
+use crate::sqlite::state::StreamEnd;
 use crate::sqlite::statements::Sql;
 use crate::{
     Append, Claim, Expected, Fence, Guard, MessageRef, Processed, Refusal, Version, Write,
@@ -18,8 +20,8 @@ pub(super) struct Checked {
     pub(super) digest: i64,
     /// The row of an expired claim that is in the way.
     pub(super) expired: Option<i64>,
-    /// For each append, the stream's key and its version before.
-    pub(super) streams: Vec<(Key, u64)>,
+    /// For each append, the stream's key and its end before.
+    pub(super) streams: Vec<(Key, StreamEnd)>,
     /// For each mark by identifier, its consumer.
     pub(super) consumers: Vec<Name>,
 }
@@ -39,8 +41,9 @@ impl Batch<'_> {
             self.check_fence(fence)?;
         }
         let mut streams = Vec::with_capacity(write.appends.len());
+        let mut last = self.state.head.position.0;
         for append in &write.appends {
-            streams.push(self.check_append(append)?);
+            streams.push(self.check_append(append, &mut last)?);
         }
         for guard in &write.guards {
             self.check_guard(guard)?;
@@ -163,35 +166,54 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn check_append(&mut self, append: &Append) -> std::result::Result<(Key, u64), Stop> {
+    /// Checks an append, which will begin right after position `last`.
+    fn check_append(
+        &mut self,
+        append: &Append,
+        last: &mut u64,
+    ) -> std::result::Result<(Key, StreamEnd), Stop> {
         let key = self.key(append.stream.as_str())?;
         let known = self.state.streams.get(&key);
-        let version = match known {
-            Some(version) => version,
+        let end = match known {
+            Some(end) => end,
             None => {
-                let find = self.sql.get(Sql::GetVersion)?;
-                let found: Option<i64> = find.query_row([&key], |row| row.get(0)).optional()?;
-                found.map_or(0, i64::cast_unsigned)
+                let find = self.sql.get(Sql::GetStream)?;
+                let found = find.query_row([&key], |row| {
+                    let (version, position) = (rows::unsigned(row, 0)?, rows::unsigned(row, 1)?);
+                    Ok(StreamEnd {
+                        version,
+                        position,
+                        stored: version,
+                    })
+                });
+                found.optional()?.unwrap_or_default()
             }
         };
         if let Expected::Exactly(expected) = append.expected
-            && expected.0 != version
+            && expected.0 != end.version
         {
             if known.is_none() {
                 // Whoever tries again should not cost another look-up.
-                self.state.streams.learn(key, version);
+                self.state.streams.learn(key, end);
             }
             return Err(Refusal::Conflict {
                 stream: append.stream.clone(),
                 expected: append.expected,
-                actual: Version(version),
+                actual: Version(end.version),
             }
             .into());
         }
-        self.state
-            .streams
-            .set(key.clone(), version + append.events.len() as u64);
-        Ok((key, version))
+        if !append.events.is_empty() {
+            let count = append.events.len() as u64;
+            *last += count;
+            let moved = StreamEnd {
+                version: end.version + count,
+                position: *last,
+                ..end
+            };
+            self.state.streams.set(key.clone(), moved);
+        }
+        Ok((key, end))
     }
 
     fn check_guard(&mut self, guard: &Guard) -> std::result::Result<(), Stop> {

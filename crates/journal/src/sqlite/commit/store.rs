@@ -4,8 +4,9 @@ use steadfast_time::Timestamp;
 
 use super::Batch;
 use super::check::Checked;
-use crate::sqlite::fault::Result;
+use crate::sqlite::fault::{Fault, Result, damaged};
 use crate::sqlite::names::{Id, Key};
+use crate::sqlite::state::{MARK_EVERY, StreamEnd};
 use crate::sqlite::statements::Sql;
 use crate::{
     Applied, Claim, Committed, Event, Hash, Head, Message, MessageRef, MessageStatus, OutboxChange,
@@ -42,7 +43,7 @@ impl Batch<'_> {
         let mut events = Vec::with_capacity(count);
         let mut versions = Vec::with_capacity(write.appends.len());
         for (append, (key, before)) in write.appends.iter().zip(&checked.streams) {
-            let mut version = Version(*before);
+            let (mut version, mut previous) = (Version(before.version), before.position);
             for new in &append.events {
                 version = version.next();
                 let recorded = Recorded {
@@ -55,7 +56,9 @@ impl Batch<'_> {
                     payload: new.payload.clone(),
                     hash: Hash::default(),
                 };
-                events.push(self.put_event(key, recorded)?);
+                let event = self.put_event(key, recorded, previous)?;
+                previous = event.position.0;
+                events.push(event);
             }
             versions.push(version);
         }
@@ -117,7 +120,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    fn put_event(&mut self, key: &Key, mut recorded: Recorded) -> Result<Event> {
+    fn put_event(&mut self, key: &Key, mut recorded: Recorded, previous: u64) -> Result<Event> {
         recorded.hash = Hash::of(self.state.head.hash, &recorded);
         self.sql.get(Sql::PutEvent)?.execute((
             recorded.position.0.cast_signed(),
@@ -128,7 +131,13 @@ impl Batch<'_> {
             recorded.at.as_micros(),
             &recorded.payload[..],
             recorded.hash.0,
+            previous.cast_signed(),
         ))?;
+        if recorded.version.0.is_multiple_of(MARK_EVERY) {
+            let (version, position) = (recorded.version.0, recorded.position.0);
+            let put = self.sql.get(Sql::PutMark)?;
+            put.execute((key, version.cast_signed(), position.cast_signed()))?;
+        }
         self.state.head = Head {
             position: recorded.position,
             hash: recorded.hash,
@@ -220,20 +229,40 @@ impl Batch<'_> {
     /// Writes what the batch has moved, once each.
     pub(super) fn settle(&mut self) -> Result<()> {
         let Self { sql, state } = self;
-        state.streams.settle(|_, _| Ok::<(), rusqlite::Error>(()))?;
+        state.streams.settle(|key, end| {
+            let (version, position) = (end.version.cast_signed(), end.position.cast_signed());
+            let stored = end.stored.cast_signed();
+            // The last safety: a stream is where it was thought to be, or nothing is committed.
+            let moved = if stored == 0 {
+                sql.get(Sql::AddStream)?.execute((key, version, position))?
+            } else {
+                sql.get(Sql::MoveStream)?
+                    .execute((key, version, position, stored))?
+            };
+            if moved == 1 {
+                Ok(StreamEnd {
+                    stored: end.version,
+                    ..end
+                })
+            } else {
+                damaged(format!(
+                    "the stream {key:?} is not at version {stored}, as it was"
+                ))
+            }
+        })?;
         state.fences.settle(|resource, token| {
             sql.get(Sql::PutFence)?
-                .execute((resource, token.cast_signed()))
-                .map(|_| ())
+                .execute((resource, token.cast_signed()))?;
+            Ok::<_, Fault>(token)
         })?;
         state.counters.settle(|counter, value| {
-            sql.get(Sql::PutCounter)?
-                .execute((counter, value))
-                .map(|_| ())
+            sql.get(Sql::PutCounter)?.execute((counter, value))?;
+            Ok::<_, Fault>(value)
         })?;
         state.sequences.settle(|(consumer, key), (sequence, at)| {
             let row = (consumer, key, sequence.cast_signed(), at.as_micros());
-            sql.get(Sql::PutSequence)?.execute(row).map(|_| ())
+            sql.get(Sql::PutSequence)?.execute(row)?;
+            Ok::<_, Fault>((sequence, at))
         })?;
         if std::mem::take(&mut state.moved) {
             self.put_head()?;

@@ -27,9 +27,25 @@ CREATE TABLE events (
   schema INTEGER NOT NULL,
   at INTEGER NOT NULL,
   payload BLOB NOT NULL,
-  hash BLOB NOT NULL                -- SHA-256 over all of the above and the hash before
+  hash BLOB NOT NULL,               -- SHA-256 over all of the above and the hash before
+  previous INTEGER NOT NULL         -- position of the stream's event before; 0 for none
 );
-CREATE UNIQUE INDEX events_by_stream ON events (stream, version);
+
+-- Where each stream ends; its events are found backwards from there. One row per stream, where
+-- an index would have an entry per event, on another page for each stream that lives long.
+CREATE TABLE streams (
+  stream PRIMARY KEY,
+  version INTEGER NOT NULL,
+  position INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Every 64th event of a stream, so that the middle of a long one is found as well.
+CREATE TABLE stream_marks (
+  stream NOT NULL,
+  version INTEGER NOT NULL,
+  position INTEGER NOT NULL,
+  PRIMARY KEY (stream, version)
+) WITHOUT ROWID;
 
 -- Messages in commit order. A message that says what its event says only refers to it.
 CREATE TABLE outbox_messages (

@@ -3,8 +3,8 @@
 use fastrand::Rng;
 use http::Method;
 use serde_json::{Value, json};
-use steadfast_time::Timestamp;
 use std::time::Duration;
+use steadfast_time::Timestamp;
 
 use crate::cli::{Client, Failure};
 
@@ -32,7 +32,11 @@ pub const fn merchant(number: u32) -> (u32, u32) {
 
 /// A place within reach.
 pub fn near(rng: &mut Rng, x: u32, y: u32) -> (u32, u32) {
-    let mut offset = |place: u32| (place + rng.u32(..2 * REACH)).saturating_sub(REACH).min(SIDE);
+    let mut offset = |place: u32| {
+        (place + rng.u32(..2 * REACH))
+            .saturating_sub(REACH)
+            .min(SIDE)
+    };
     (offset(x), offset(y))
 }
 

@@ -38,7 +38,12 @@ impl Requests {
         headers.insert(HOST, HeaderValue::from_str(authority)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let bodies = (0..BODIES).map(|_| Bytes::from(body(&mut rng))).collect();
-        Ok(Self { headers, uri: Uri::from_static("/orders"), bodies, rng })
+        Ok(Self {
+            headers,
+            uri: Uri::from_static("/orders"),
+            bodies,
+            rng,
+        })
     }
 
     /// The next request, with a key that was never used before.
@@ -70,7 +75,7 @@ fn key(rng: &mut Rng) -> HeaderValue {
 }
 
 /// An order as people place them: about 250 bytes.
-fn body(rng: &mut Rng) -> String {
+pub fn body(rng: &mut Rng) -> String {
     let merchant = rng.u32(..city::MERCHANTS);
     let (x, y) = city::merchant(merchant);
     let (to_x, to_y) = city::near(rng, x, y);
@@ -114,8 +119,11 @@ mod tests {
         let mut seen = HashSet::new();
         for _ in 0..1_000 {
             let request = requests.next();
-            let key = request.headers()[&IDEMPOTENCY_KEY].to_str().unwrap().to_owned();
-            IdempotencyKey::parse(&key).unwrap();
+            let key = request.headers()[&IDEMPOTENCY_KEY]
+                .to_str()
+                .unwrap()
+                .to_owned();
+            IdempotencyKey::parse(key.as_bytes()).unwrap();
             assert!(seen.insert(key));
         }
     }

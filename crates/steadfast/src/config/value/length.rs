@@ -36,12 +36,15 @@ impl Length {
 }
 
 impl Setting for Length {
-    const ALLOWED: &'static str = "a length of time in words, such as `\"350ms\"`, `\"30s\"` or `\"1h 30m\"`";
+    const ALLOWED: &'static str =
+        "a length of time in words, such as `\"350ms\"`, `\"30s\"` or `\"1h 30m\"`";
 }
 
 /// The text is not a length of time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not a length of time; write it in words, such as \"350ms\", \"30s\" or \"1h 30m\"")]
+#[error(
+    "{0:?} is not a length of time; write it in words, such as \"350ms\", \"30s\" or \"1h 30m\""
+)]
 pub struct LengthError(String);
 
 impl FromStr for Length {
@@ -101,11 +104,22 @@ mod tests {
 
     #[test]
     fn words_are_read_and_written() {
-        for (text, millis) in [("350ms", 350), ("1.5s", 1_500), ("1h 30m", 5_400_000), ("24h", 86_400_000)] {
+        for (text, millis) in [
+            ("350ms", 350),
+            ("1.5s", 1_500),
+            ("1h 30m", 5_400_000),
+            ("24h", 86_400_000),
+        ] {
             assert_eq!(text.parse(), Ok(Length::millis(millis)), "{text}");
         }
         for text in ["350ms", "30s", "1h 30m", "24h", "0s", "250us"] {
-            assert_eq!(text.parse::<Length>().unwrap().to_string().replace('µ', "u"), text);
+            assert_eq!(
+                text.parse::<Length>()
+                    .unwrap()
+                    .to_string()
+                    .replace('µ', "u"),
+                text
+            );
         }
     }
 

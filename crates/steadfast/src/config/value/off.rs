@@ -58,7 +58,9 @@ impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for OrOff<T>
                 if text == "off" {
                     return Ok(OrOff::Off);
                 }
-                text.parse().map(OrOff::On).map_err(|error| E::custom(format!("{error}, or \"off\"")))
+                text.parse()
+                    .map(OrOff::On)
+                    .map_err(|error| E::custom(format!("{error}, or \"off\"")))
             }
         }
 

@@ -34,7 +34,9 @@ impl<'de> Deserialize<'de> for Share {
                 if (0.0..=1.0).contains(&number) {
                     Ok(Share(number))
                 } else {
-                    Err(E::custom(format!("{number} is not a probability from 0.0 to 1.0")))
+                    Err(E::custom(format!(
+                        "{number} is not a probability from 0.0 to 1.0"
+                    )))
                 }
             }
         }
@@ -51,11 +53,13 @@ impl<'de> Deserialize<'de> for Share {
             }
 
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<Share, E> {
-                i32::try_from(number).map_or_else(|_| Self::check(f64::NAN), |n| Self::check(n.into()))
+                i32::try_from(number)
+                    .map_or_else(|_| Self::check(f64::NAN), |n| Self::check(n.into()))
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Share, E> {
-                u32::try_from(number).map_or_else(|_| Self::check(f64::NAN), |n| Self::check(n.into()))
+                u32::try_from(number)
+                    .map_or_else(|_| Self::check(f64::NAN), |n| Self::check(n.into()))
             }
         }
 
