@@ -126,12 +126,15 @@ impl Board {
     pub(crate) fn unreserve(&mut self, zone_id: &ZoneId, matches: &[Match]) {
         for Match { courier, orders, .. } in matches {
             for order in orders {
-                let taken = self.zone_mut(zone_id).reserved.remove(&order.id);
-                if taken && let Some(courier) = self.couriers.get_mut(courier) {
+                let zone = self.zone_mut(zone_id);
+                if !zone.reserved.remove(&order.id) {
+                    continue;
+                }
+                zone.dirty = true;
+                if let Some(courier) = self.couriers.get_mut(courier) {
                     courier.reserved = courier.reserved.saturating_sub(1);
                 }
             }
         }
-        self.zone_mut(zone_id).dirty = true;
     }
 }

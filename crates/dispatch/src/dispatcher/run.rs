@@ -225,26 +225,37 @@ impl Dispatcher {
         Some(Work { zone, zone_capacity, token, at: now, expired, round, matches: Vec::new() })
     }
 
+    fn rest(&mut self, zone: &ZoneId) {
+        let rests_until = self.core.clock.monotonic() + REST;
+        self.rounds.entry(zone.clone()).or_default().rests_until = rests_until;
+    }
+
     fn finish(&mut self, work: Work, outcome: Outcome) {
-        let mut board = self.core.board();
+        let core = Arc::clone(&self.core);
+        let mut board = core.board();
         let zone = board.zone_mut(&work.zone);
         zone.writing = false;
         let done = matches!(outcome, Outcome::Done);
         match outcome {
             Outcome::Nothing => {}
             Outcome::Done => zone.dirty |= !work.matches.is_empty(),
-            Outcome::Again => zone.dirty = true,
+            Outcome::Again => {
+                // The board was behind. It catches up from the feed, which must get its turn.
+                zone.dirty = true;
+                self.rest(&work.zone);
+            }
             Outcome::Deposed => {
                 zone.token = None;
                 drop(board);
                 tracing::warn!(zone = %work.zone, token = %work.token, "another dispatcher has the zone");
                 self.leases.deposed(&work.zone);
-                board = self.core.board();
+                board = core.board();
             }
             Outcome::Failed(error) => {
                 tracing::warn!(zone = %work.zone, %error, "offers could not be written");
-                let rests_until = self.core.clock.monotonic() + REST;
-                self.rounds.entry(work.zone.clone()).or_default().rests_until = rests_until;
+                drop(board);
+                self.rest(&work.zone);
+                board = core.board();
             }
         }
         if !done {
@@ -270,7 +281,9 @@ impl Dispatcher {
                 wakes_at = wakes_at.min(monotonic + left);
             }
             if let Some(round) = self.rounds.get(id) {
-                let next = if zone.dirty { round.rests_until } else { round.next };
+                let policy = zone.settings.policy.unwrap_or(board.rules().policy);
+                let eager = zone.dirty && policy == PolicyName::Nearest;
+                let next = if eager { round.rests_until } else { round.next };
                 wakes_at = wakes_at.min(next.max(round.rests_until));
             }
         }

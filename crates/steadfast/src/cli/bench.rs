@@ -40,11 +40,11 @@ pub struct OrdersArgs {
     /// Orders a second that are due (open loop).
     #[arg(long, value_name = "N", value_parser = rate)]
     rate: Option<f64>,
-    /// Finished orders to store first.
+    /// Finished orders to store first; with --data, later runs find them there.
     #[arg(long, value_name = "N", default_value_t = 0)]
     preload: u64,
-    /// Couriers on shift.
-    #[arg(long, value_name = "N", default_value_t = 400, value_parser = within::<1, 100_000>)]
+    /// Couriers on shift, in four zones.
+    #[arg(long, value_name = "N", default_value_t = 400, value_parser = within::<4, 100_000>)]
     couriers: usize,
     /// The configuration file.
     #[arg(

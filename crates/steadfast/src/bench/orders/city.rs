@@ -57,7 +57,10 @@ pub fn open(client: &Client, couriers: usize, now: Timestamp) -> Result<(), Fail
     }
     let mut rng = Rng::with_seed(7);
     for courier in 0..couriers {
-        let (x, y) = (rng.u32(..SIDE), rng.u32(..SIDE));
+        // Every zone has its share of them.
+        let zone = u32::try_from(courier).unwrap_or(0) % (ZONES_IN_ROW * ZONES_IN_ROW);
+        let (west, south) = (zone % ZONES_IN_ROW * width, zone / ZONES_IN_ROW * width);
+        let (x, y) = (west + rng.u32(..width), south + rng.u32(..width));
         let body = json!({
             "location": { "x": x, "y": y },
             "ends_at": now + SHIFT,

@@ -6,7 +6,7 @@
 //! **Closed loop**: each connection sends its next order when it has the answer to the last. A
 //! slow answer then keeps orders from being sent at all, and the wait that they would have had is
 //! missing from the figures: coordinated omission. So besides what was seen there is a corrected
-//! histogram, as HdrHistogram does it: an answer that took `n` times as long as usual stands for
+//! histogram, as HdrHistogram does it: an answer that took `n` times as long as the mean stands for
 //! the `n − 1` orders that were not sent meanwhile.
 //!
 //! **Open loop**: orders are due at a fixed rate, whoever is ready or not, and the time of each
@@ -63,10 +63,12 @@ impl Seen {
         }
     }
 
-    /// The latencies with what coordinated omission hid, given how long one usually takes.
+    /// The latencies with what coordinated omission hid. In a closed loop a connection sends on
+    /// average once per mean latency; that is the pace which a slow answer kept it from.
     pub fn corrected(&self) -> Histogram<u64> {
-        let usual = self.latency.value_at_percentile(50.0).max(1);
-        self.latency.clone_correct(usual)
+        let usual = Duration::from_secs_f64(self.latency.mean().max(1.0) / 1e6);
+        let usual = u64::try_from(usual.as_micros()).unwrap_or(u64::MAX);
+        self.latency.clone_correct(usual.max(1))
     }
 }
 

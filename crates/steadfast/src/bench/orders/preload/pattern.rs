@@ -35,6 +35,9 @@ const STEP_MAX: Duration = Duration::from_secs(10);
 /// How often that is looked at.
 const LOOK: Duration = Duration::from_millis(5);
 
+/// How long what an order's end tells others is on its way.
+const SETTLING: Duration = Duration::from_millis(500);
+
 /// Rows that are read at once.
 const PAGE: usize = 1_000;
 
@@ -174,8 +177,7 @@ fn carry(client: &Client, clock: &Clock, runtime: &Runtime) -> Result<Vec<Carrie
         let name = Uuid::try_parse(&id).map_err(Failure::failed)?;
         carried.push((name, key));
     }
-    // What is told to others about the end is on its way; let it arrive.
-    runtime.block_on(clock.sleep(Duration::from_millis(500)));
+    runtime.block_on(async { clock.sleep(SETTLING).await });
     Ok(carried)
 }
 
@@ -198,7 +200,8 @@ fn until(
                 "{path} does not get further: {answer}"
             )));
         }
-        runtime.block_on(clock.sleep(LOOK));
+        // Within the runtime, whose timer the wait needs.
+        runtime.block_on(async { clock.sleep(LOOK).await });
     }
 }
 
