@@ -10,7 +10,7 @@ use steadfast_time::Timestamp;
 
 use crate::actors::Actors;
 use crate::tally;
-use crate::world::{Disks, Life, Scenario, ZONE_CAPACITY, reader};
+use crate::world::{Disks, Life, Scenario, reader};
 
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
@@ -105,7 +105,7 @@ pub fn check(disks: &Disks, actors: &Actors, scenario: &Scenario) -> Result<Summ
     let store = journal.store();
     verify::verify(store, Head::default(), |_| {}).map_err(|error| error.to_string())?;
     let events = all_events(store)?;
-    let mut summary = history(&events, actors)?;
+    let mut summary = history(&events, actors, scenario)?;
     let orders = orders(&events)?;
     customers(&orders, actors, &mut summary)?;
     outbox(store, &events)?;
@@ -121,12 +121,15 @@ pub fn check(disks: &Disks, actors: &Actors, scenario: &Scenario) -> Result<Summ
     let counted = store.counter(tally::DELIVERIES).map_err(|error| error.to_string())?;
     let delivered = i64::try_from(summary.delivered).unwrap_or(i64::MAX);
     ensure!(counted == delivered, "{delivered} deliveries were counted as {counted}");
-    let _ = scenario;
     Ok(summary)
 }
 
 /// The invariants that must hold after every event.
-fn history(events: &[Event], actors: &Actors) -> Result<Summary, String> {
+fn history(
+    events: &[Event],
+    actors: &Actors,
+    scenario: &Scenario,
+) -> Result<Summary, String> {
     let capacity: HashMap<CourierId, u32> = actors
         .couriers
         .iter()
@@ -144,11 +147,12 @@ fn history(events: &[Event], actors: &Actors) -> Result<Summary, String> {
                 summary.offers += 1;
                 let token = offer.token.get();
                 ensure!(token >= highest, "{at}: {id} offered with stale token {token} < {highest}");
+                summary.takeovers += u64::from(token > highest);
                 highest = token;
                 let before = holder.insert(id, offer.courier.clone());
                 ensure!(before.is_none(), "{at}: {id} offered to a second courier");
                 ensure!(
-                    holder.len() <= ZONE_CAPACITY as usize,
+                    holder.len() <= scenario.zone_capacity as usize,
                     "{at}: the zone is over its capacity with {} orders", holder.len()
                 );
                 let load = holder.values().filter(|courier| **courier == offer.courier).count();

@@ -48,6 +48,7 @@ fn every_order_ends_and_the_books_agree() {
     // A run in which nothing went wrong would prove nothing.
     if count >= 50 {
         assert!(total.crashes > count && total.delivered > 0 && total.undone > 0, "{total:?}");
+        // A restart brings a new token; more than those are takeovers between two dispatchers.
         assert!(total.takeovers > 0 && total.duplicates > 0, "{total:?}");
     }
 }

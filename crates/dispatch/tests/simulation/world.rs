@@ -27,9 +27,6 @@ use crate::audit::{self, Summary};
 use crate::pause::{Pausable, Switch};
 use crate::tally::{self, Tally};
 
-/// Orders in dispatch at once.
-pub const ZONE_CAPACITY: u32 = 4;
-
 /// How long the faults last, and how long everything may take to end afterwards.
 const TROUBLE: Duration = Duration::from_secs(180);
 const HEALING: Duration = Duration::from_secs(3 * 3_600);
@@ -59,6 +56,11 @@ pub struct Scenario {
     /// The longest pauses between stalls of a dispatcher.
     pub calm: Duration,
     pub lease: Duration,
+    /// The longest time that a policy takes.
+    pub thinking: Duration,
+    /// How long a commit of the order journal takes; what comes meanwhile shares the next one.
+    pub sync: Duration,
+    pub zone_capacity: u32,
     pub twin: Twin,
 }
 
@@ -92,6 +94,9 @@ impl Scenario {
             },
             calm: Duration::from_secs(10),
             lease: Duration::from_secs(3),
+            thinking: Duration::from_millis(80),
+            sync: Duration::ZERO,
+            zone_capacity: 4,
             twin: Twin::Sound,
         }
     }
@@ -100,10 +105,14 @@ impl Scenario {
     /// time.
     pub fn contended(seed: u64) -> Self {
         Self {
-            customers: 24,
-            couriers: 3,
-            calm: Duration::from_secs(1),
-            lease: Duration::from_secs(1),
+            customers: 40,
+            couriers: 5,
+            calm: Duration::from_secs(2),
+            lease: Duration::from_millis(500),
+            thinking: Duration::from_millis(1_500),
+            sync: Duration::from_millis(60),
+            zone_capacity: 7,
+            crash: 0.0005,
             ..Self::rough(seed)
         }
     }
@@ -131,7 +140,6 @@ pub struct World {
     rng: Rng,
     actors: Actors,
     incarnation: u64,
-    takeovers: u64,
 }
 
 /// One life of the process.
@@ -158,7 +166,6 @@ impl World {
             rng,
             actors,
             incarnation: 0,
-            takeovers: 0,
         }
     }
 
@@ -166,7 +173,6 @@ impl World {
         self.live()?;
         let mut summary = audit::check(&self.disks, &self.actors, &self.scenario)?;
         summary.crashes = self.incarnation - 1;
-        summary.takeovers = self.takeovers;
         Ok(summary)
     }
 
@@ -232,6 +238,18 @@ impl World {
         };
         let journal = open(&self.disks.orders, seed ^ 1);
         let (stock, payment) = (open(&self.disks.stock, seed ^ 2), open(&self.disks.payment, seed ^ 3));
+        if !self.scenario.sync.is_zero() {
+            let mut writer = writers.remove(0);
+            let (stops, clock, sync) = (Rc::clone(&crashed), clock.clone(), self.scenario.sync);
+            sim.spawn(async move {
+                while !stops.get() {
+                    clock.sleep(sync).await;
+                    if writer.run_once().is_err() {
+                        stops.set(true);
+                    }
+                }
+            });
+        }
         let stops = Rc::clone(&crashed);
         sim.on_idle(move || {
             let mut progress = false;
@@ -264,7 +282,7 @@ impl World {
         let embedded = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let chaos = Arc::new(chaos::Chaos::new(Arc::clone(&embedded), clock.clone(), seed ^ 4, faults));
         let options = Options {
-            zone_capacity: ZONE_CAPACITY,
+            zone_capacity: self.scenario.zone_capacity,
             offer_timeout: Duration::from_secs(8),
             search_timeout: Duration::from_secs(600),
             heartbeat_timeout: Some(Duration::from_secs(20)),
@@ -277,7 +295,7 @@ impl World {
             ids: Ids::seeded(seed),
             bus: Arc::clone(&chaos),
             leases: leases.clone(),
-            planner: Arc::new(Slow { clock: clock.clone(), seed }),
+            planner: Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking }),
             stock: Arc::new(sandbox.stock.clone()),
             payment: Arc::new(sandbox.payment.clone()),
             options: options.clone(),
@@ -311,7 +329,7 @@ impl World {
 
         // Two dispatchers on one journal; whoever holds the lease works, and either may stall.
         let second = Services::new(journal.clone(), clock.clone(), Ids::seeded(seed ^ 5), options);
-        let planner = || Arc::new(Slow { clock: clock.clone(), seed });
+        let planner = || Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking });
         let standby = Dispatcher::new(&second, leases).with_planner(planner());
         let (first_switch, second_switch) = (Switch::default(), Switch::default());
         let standby = Pausable::new(standby.run(), second_switch.clone(), clock.clone());
@@ -343,12 +361,11 @@ impl World {
                     switch.stop_until(clock.monotonic() + stall);
                 }
             });
-            self.takeovers += 1;
         }
         let services = assembly.services.clone();
         let mut life =
             Life { sim, crashed, problem, services, journal, _assembly: assembly, chaos };
-        life.zone();
+        life.zone(self.scenario.zone_capacity);
         let rng = life.sim.fork_rng();
         actors::spawn(&self.actors, &life.sim, &life.services, rng, trouble);
         Ok(life)
@@ -373,9 +390,9 @@ impl Life {
         self.sim.clock()
     }
 
-    fn zone(&mut self) {
+    fn zone(&mut self, capacity: u32) {
         let zones = self.services.zones.clone();
-        let request = ZoneRequest { capacity: ZONE_CAPACITY, area: None, policy: None };
+        let request = ZoneRequest { capacity, area: None, policy: None };
         self.sim.spawn(async move {
             let _ = zones.put(ZoneId::default_zone(), request).await;
         });
@@ -399,12 +416,13 @@ impl Life {
 struct Slow {
     clock: Clock,
     seed: u64,
+    most: Duration,
 }
 
 impl Planner for Slow {
     fn plan(&self, policy: Arc<dyn Policy>, snapshot: Arc<Snapshot>) -> BoxFuture<'static, Plan> {
         let now = u64::try_from(self.clock.now().as_micros()).unwrap_or(0);
-        let pause = Duration::from_millis(Rng::with_seed(self.seed ^ now).u64(0..80));
+        let pause = self.most.mul_f64(Rng::with_seed(self.seed ^ now).f64());
         let sleep = self.clock.sleep(pause);
         async move {
             sleep.await;
