@@ -442,6 +442,13 @@ fn rows() -> Vec<Row> {
             "",
         ),
         (
+            "assignments of none",
+            get("/couriers/nobody/assignments"),
+            404,
+            "courier_not_found",
+            "",
+        ),
+        (
             "long courier",
             put(&format!("/couriers/{long_name}/shift"), "{}"),
             400,

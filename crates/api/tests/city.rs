@@ -38,6 +38,12 @@ async fn offer(server: &Running, courier: &str) -> Value {
     .await
 }
 
+/// What a courier has taken on.
+async fn assignments(server: &Running, courier: &str) -> Value {
+    let path = format!("/couriers/{courier}/assignments");
+    server.get(&path).await.ok().json()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_order_is_placed_offered_delivered_and_paid_for() {
     let city = City::start().await;
@@ -65,6 +71,11 @@ async fn an_order_is_placed_offered_delivered_and_paid_for() {
         .post(&format!("/assignments/{id}/delivered"), mine)
         .await;
     assert_eq!((early.status, early.code().as_str()), (409, "order_state"));
+    // An offer is no assignment yet.
+    assert_eq!(
+        assignments(server, "c1").await,
+        json!({ "assignments": [] })
+    );
     for (step, status) in [
         ("offers/{}/accept", "assigned"),
         ("offers/{}/accept", "assigned"),
@@ -75,6 +86,18 @@ async fn an_order_is_placed_offered_delivered_and_paid_for() {
         let path = format!("/{}", step.replace("{}", id));
         let assignment = server.post(&path, mine).await.ok().json();
         assert_eq!(assignment["orders"][0]["status"], status, "{step}");
+        // An app that has lost this answer finds the same in the list, and nothing once it is over.
+        let open = if status == "delivered" {
+            json!({ "assignments": [] })
+        } else {
+            json!({ "assignments": [assignment] })
+        };
+        within(20, async {
+            while assignments(server, "c1").await != open {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
     }
     let late = server
         .send(&format!("POST /orders/{order}/cancel"), &[], b"")

@@ -103,7 +103,7 @@ fn operations_have_unique_names_and_every_change_has_its_errors() {
     let count = names.len();
     names.sort_unstable();
     names.dedup();
-    assert_eq!((names.len(), count), (20, 20));
+    assert_eq!((names.len(), count), (21, 21));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -35,6 +35,20 @@ pub const ORDERS_CACHED_MAX: usize = 16_384;
 /// Orders in one page of a list.
 pub const PAGE_ORDERS_MAX: usize = 200;
 
+/// Events that the list of orders takes in at a time. At 30,000 events a second this is a quarter
+/// of a second, in which most orders go from placed to offered and change their record once.
+pub const LIST_BATCH_EVENTS: usize = 8_192;
+
+/// How long the list of orders waits for more events while nobody asks for it. Longer merges more
+/// of an order's events into one change, and lets the first one who asks wait longer.
+pub const LIST_BATCH_DELAY: Duration = Duration::from_millis(500);
+
+/// Orders read ahead per zone, at least, where a list merges those of many zones.
+pub const LIST_SCAN_LEAST: usize = 8;
+
+/// Zones that such a merge reads the names of at a time.
+pub const LIST_ZONES_READ: usize = 1_000;
+
 /// Events in one page of an order's history.
 pub const PAGE_EVENTS_MAX: usize = 500;
 

@@ -55,7 +55,7 @@ fn codes(operation: &str) -> Vec<&'static [Code]> {
             CHANGES,
             &[Code::OrderNotFound, Code::OrderState, Code::VersionMismatch],
         ],
-        "get_courier" | "list_offers" => &[&[Code::CourierNotFound]],
+        "get_courier" | "list_offers" | "list_assignments" => &[&[Code::CourierNotFound]],
         "heartbeat" => &[CHANGES, &[Code::CourierNotFound]],
         "accept_offer" => &[READS, CHANGES, OFFERS, &[Code::OfferExpired]],
         "decline_offer" | "report_arrived" | "report_picked_up" | "report_delivered" => {

@@ -35,7 +35,7 @@ use errors::Problems;
         routes::place::place, routes::orders::list, routes::orders::get, routes::orders::events,
         routes::track::track, routes::orders::cancel, routes::couriers::get,
         routes::couriers::put_shift, routes::couriers::heartbeat, routes::couriers::offers,
-        routes::offers::accept, routes::offers::decline, routes::offers::arrived,
+        routes::couriers::assignments, routes::offers::accept, routes::offers::decline, routes::offers::arrived,
         routes::offers::picked_up, routes::offers::delivered, routes::zones::list,
         routes::zones::get, routes::zones::put, routes::about::openapi, routes::about::errors,
     ),

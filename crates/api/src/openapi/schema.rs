@@ -389,6 +389,12 @@ shapes! {
         ready_at: String,
     }
 
+    /// What a courier has taken on and not yet ended.
+    struct AssignmentList {
+        /// Oldest first.
+        assignments: Vec<Assignment>,
+    }
+
     /// What a courier has taken on.
     struct Assignment {
         /// Its name: that of the offer.

@@ -1,10 +1,10 @@
-//! Couriers: shifts, signs of life, offers.
+//! Couriers: shifts, signs of life, offers, assignments.
 
 use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use steadfast_dispatch::courier::{Heartbeat, OfferView, ShiftRequest};
+use steadfast_dispatch::courier::{AssignmentView, Heartbeat, OfferView, ShiftRequest};
 use steadfast_dispatch::names::CourierId;
 
 use crate::extract::{body, json, path, query::Query};
@@ -84,4 +84,28 @@ pub(crate) async fn offers(api: Api, request: Request) -> Result<Response, Probl
     Query::of(&parts.uri, &[])?;
     let offers = api.services().couriers.offers(&id)?;
     respond::json(StatusCode::OK, &OfferList { offers })
+}
+
+#[derive(Serialize)]
+struct AssignmentList {
+    assignments: Vec<AssignmentView>,
+}
+
+#[utoipa::path(
+    get, path = "/couriers/{id}/assignments", operation_id = "list_assignments", tag = "couriers",
+    summary = "Lists what a courier has taken on and not yet ended",
+    description = "For a courier's app that has lost an answer, or starts anew. Orders that have \
+                   been handed over, or called off, are not part of it any more.",
+    params(crate::openapi::params::CourierId),
+    responses(
+        (status = 200, description = "The assignments.",
+         body = crate::openapi::schema::AssignmentList),
+    ),
+)]
+pub(crate) async fn assignments(api: Api, request: Request) -> Result<Response, Problem> {
+    let (mut parts, _) = request.into_parts();
+    let id: CourierId = path::id(&mut parts, Code::CourierNotFound).await?;
+    Query::of(&parts.uri, &[])?;
+    let assignments = api.services().couriers.assignments(&id)?;
+    respond::json(StatusCode::OK, &AssignmentList { assignments })
 }

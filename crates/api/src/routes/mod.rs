@@ -53,6 +53,10 @@ pub fn router(api: Api) -> Router {
             "/couriers/{id}/offers",
             get("list_offers", couriers::offers),
         )
+        .route(
+            "/couriers/{id}/assignments",
+            get("list_assignments", couriers::assignments),
+        )
         .route("/offers/{id}/accept", post("accept_offer", offers::accept))
         .route(
             "/offers/{id}/decline",

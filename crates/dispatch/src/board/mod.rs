@@ -20,7 +20,7 @@ pub(crate) use courier::Courier;
 pub(crate) use snapshot::{Match, Round};
 pub(crate) use zone::Zone;
 
-use crate::courier::{OfferView, OfferedOrder, Shift};
+use crate::courier::{AssignedOrder, AssignmentView, OfferView, OfferedOrder, Shift};
 use crate::geo::Location;
 use crate::names::{CourierId, OfferId, OrderId, ZoneId};
 use crate::order::Order;
@@ -194,6 +194,18 @@ impl Board {
             .collect();
         offers.sort_by_key(|offer| (offer.expires_at, offer.id));
         offers
+    }
+
+    /// The trips that a courier has taken on and not yet ended, oldest first.
+    pub(crate) fn assignments_of(&self, id: &CourierId) -> Vec<AssignmentView> {
+        let Some(courier) = self.couriers.get(id) else { return Vec::new() };
+        let accepted = |offer: &OfferId| Some((*offer, self.trip(*offer).filter(|t| t.accepted)?));
+        let view = |(id, trip): (OfferId, &Trip)| {
+            let orders = trip.orders.iter().filter_map(|order| self.orders.get(order));
+            let view = |order: &Arc<Order>| AssignedOrder { id: order.id, status: order.status };
+            AssignmentView { id, courier: trip.courier.clone(), orders: orders.map(view).collect() }
+        };
+        courier.trips.iter().filter_map(accepted).map(view).collect()
     }
 
     fn view_offer(&self, id: OfferId, trip: &Trip) -> Option<OfferView> {

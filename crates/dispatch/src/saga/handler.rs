@@ -5,7 +5,7 @@ use std::sync::Arc;
 use steadfast_journal::{Processed, Timer};
 use steadfast_messaging::consumer::{Delivery, Failure, Handled, Handler};
 use steadfast_transactions::{
-    DefinitionError, Error, Id, Input, Json, Orchestrator, Signal, StepName, timers,
+    DefinitionError, Error, Finding, Handled as Progress, Id, Input, Json, Orchestrator, Signal, StepName, timers,
 };
 
 use super::participant::{OrderParticipant, saga_of};
@@ -49,13 +49,53 @@ impl OrderSaga {
         &self.orchestrator
     }
 
+    /// Makes the next attempt at what the saga is at now.
+    ///
+    /// # Errors
+    /// Nothing is to be tried again.
+    pub async fn retry(&self, id: Id, by: String) -> Result<Progress, Error> {
+        self.settled(id, self.orchestrator.retry(id, by).await)
+    }
+
+    /// Goes on without the step that the saga is at.
+    ///
+    /// # Errors
+    /// It is not at that step, or cannot go on without it.
+    pub async fn skip(
+        &self,
+        id: Id,
+        step: String,
+        by: String,
+        reason: String,
+    ) -> Result<Progress, Error> {
+        self.settled(id, self.orchestrator.skip(id, step, by, reason).await)
+    }
+
+    /// Records what an operator has found out about the step that the saga is at.
+    ///
+    /// # Errors
+    /// It is not at that step, or cannot take that for an answer.
+    pub async fn resolve(
+        &self,
+        id: Id,
+        step: String,
+        by: String,
+        reason: String,
+        finding: Finding,
+    ) -> Result<Progress, Error> {
+        self.settled(id, self.orchestrator.resolve(id, step, by, reason, finding).await)
+    }
+
     async fn input(
         &self,
         id: Id,
         input: Input,
         mark: Option<Processed>,
-    ) -> Result<steadfast_transactions::Handled, Error> {
-        let result = self.orchestrator.handle(id, input, mark).await;
+    ) -> Result<Progress, Error> {
+        self.settled(id, self.orchestrator.handle(id, input, mark).await)
+    }
+
+    fn settled(&self, id: Id, result: Result<Progress, Error>) -> Result<Progress, Error> {
         self.orchestrator.participant().settle(OrderId(id.0), result.is_ok());
         result
     }

@@ -116,6 +116,20 @@ impl Couriers {
         Ok(board.offers_of(id, self.core.clock.now()))
     }
 
+    /// What a courier has taken on and not yet ended, oldest first, with the orders that are
+    /// still to be handed over. A courier's app that has lost an answer finds its work here;
+    /// like the offers, it follows the journal and may be a moment behind.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub fn assignments(&self, id: &CourierId) -> Result<Vec<AssignmentView>, Error> {
+        let board = self.core.board();
+        if board.courier(id).is_none() {
+            return Err(not_found(id));
+        }
+        Ok(board.assignments_of(id))
+    }
+
     /// Takes an offer. Again: the same answer.
     ///
     /// # Errors

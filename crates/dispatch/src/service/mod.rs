@@ -114,8 +114,7 @@ impl Services {
     pub(crate) fn list_projection(
         &self,
     ) -> impl Future<Output = Result<(), crate::TaskError>> + Send + 'static {
-        let core = Arc::clone(&self.core.0);
-        async move { core.list.run().await }
+        self.core.0.list.run()
     }
 }
 

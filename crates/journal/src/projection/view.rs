@@ -95,6 +95,18 @@ impl View {
         self.read(|store, space| store.record(space, key))
     }
 
+    /// The records under several keys, in the order of the keys. Each is as it is when it is read,
+    /// all of them from one generation.
+    ///
+    /// # Errors
+    /// As [`View::get`].
+    pub fn get_many(&self, keys: &[impl AsRef<str>]) -> Result<Vec<Option<Bytes>>, Error> {
+        self.read(|store, space| {
+            let records = keys.iter().map(|key| store.record(space, key.as_ref()));
+            records.collect()
+        })
+    }
+
     /// The record under a key, as a value of a type.
     ///
     /// # Errors

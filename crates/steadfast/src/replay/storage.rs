@@ -5,8 +5,19 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use steadfast_coordination::tokens::StoreError;
+use steadfast_coordination::{Embedded, FileTokens, MemoryTokens};
 use steadfast_journal::{Journal, StorageError, Writer, memory, sqlite};
+use steadfast_time::Clock;
 use steadfast_time::sim::Simulation;
+
+/// The folder of the order journal within a data directory. It is opened first, so its lock
+/// guards the whole directory.
+const ORDERS: &str = "orders";
+const STOCK: &str = "stock";
+const PAYMENT: &str = "payment";
+/// The file of the highest fencing token.
+const TOKENS: &str = "tokens";
 
 /// The order journal and the two ledgers' journals.
 pub(super) struct Journals {
@@ -20,6 +31,9 @@ impl Journals {
     /// Opens them. Whatever waits is committed when nothing else can go on, so that everything
     /// of one simulated moment shares a commit.
     pub(super) fn open(sim: &mut Simulation, data: Option<&Path>) -> Result<Self, StorageError> {
+        if let Some(data) = data {
+            refuse_strangers(data)?;
+        }
         let clock = sim.clock();
         let mut writers = Vec::new();
         let mut open = |name: &str| -> Result<Journal, StorageError> {
@@ -34,7 +48,7 @@ impl Journals {
             writers.push(writer);
             Ok(journal)
         };
-        let (orders, stock, payment) = (open("orders")?, open("stock")?, open("payment")?);
+        let (orders, stock, payment) = (open(ORDERS)?, open(STOCK)?, open(PAYMENT)?);
         let failure = Rc::new(RefCell::new(None));
         let failed = Rc::clone(&failure);
         sim.on_idle(move || match commit(&mut writers) {
@@ -44,12 +58,45 @@ impl Journals {
                 false
             }
         });
-        Ok(Self { orders, stock, payment, failure })
+        Ok(Self {
+            orders,
+            stock,
+            payment,
+            failure,
+        })
     }
 
     /// The first failure of a storage, if there was one.
     pub(super) fn check(&self) -> Result<(), Arc<StorageError>> {
         self.failure.borrow().clone().map_or(Ok(()), Err)
+    }
+}
+
+/// The coordinator, whose tokens are kept beside the journals.
+pub(super) fn coordinator(data: Option<&Path>, clock: Clock) -> Result<Embedded, StoreError> {
+    match data {
+        None => Embedded::open(MemoryTokens::new(), clock),
+        Some(data) => Embedded::open(FileTokens::new(data.join(TOKENS)), clock),
+    }
+}
+
+/// A directory without an order journal must be empty: it is somebody else's otherwise.
+fn refuse_strangers(data: &Path) -> Result<(), StorageError> {
+    if data.join(ORDERS).exists() || !data.exists() {
+        return Ok(());
+    }
+    let failed = |source| StorageError::Other {
+        context: "looking into the data directory",
+        source: Box::new(source),
+    };
+    match std::fs::read_dir(data).map_err(failed)?.next() {
+        None => Ok(()),
+        Some(entry) => {
+            let name = entry.map_err(failed)?.file_name();
+            let path = data.to_owned();
+            let what = format!("it holds {name:?} and no replay; name an empty directory");
+            Err(StorageError::Foreign { path, what })
+        }
     }
 }
 

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 
 pub use length::Length;
 pub use off::OrOff;
-pub use provider::Provider;
+pub use provider::{Provider, Remote};
 pub use share::Share;
 pub use size::Size;
 pub use words::{Duplicates, Locations, LogFormat, Policy, Store};

@@ -1,0 +1,120 @@
+//! What `/metrics` shows.
+//!
+//! Counters and histograms of the listeners go through the `metrics` facade. What the parts count
+//! themselves is read when somebody looks.
+
+use std::sync::{Arc, OnceLock};
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use steadfast_api::{REQUEST_SECONDS, admin};
+use steadfast_dispatch::saga::OrderSaga;
+use steadfast_dispatch::Assembly;
+use steadfast_journal::Journal;
+use steadfast_messaging::{Consumer, Embedded, relay};
+
+use super::storage::Storage;
+
+/// Upper bounds of latency buckets, in seconds: from a memory hit to the longest deadline.
+const SECONDS: [f64; 14] =
+    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.35, 0.5, 1.0, 5.0, 30.0];
+
+/// The process' recorder, installed once.
+pub(super) fn recorder() -> Option<PrometheusHandle> {
+    static RECORDER: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| {
+            let latency = Matcher::Full(REQUEST_SECONDS.to_owned());
+            let builder = PrometheusBuilder::new().set_buckets_for_metric(latency, &SECONDS);
+            let installed = builder
+                .map_err(|error| error.to_string())
+                .and_then(|builder| builder.install_recorder().map_err(|e| e.to_string()));
+            installed
+                .inspect_err(|error| tracing::warn!(%error, "no metrics of requests"))
+                .ok()
+        })
+        .clone()
+}
+
+/// Where the parts' own counters are read.
+pub(super) struct Gauges {
+    journals: [(&'static str, Journal); 3],
+    relay: relay::Handle,
+    consumer: Consumer<OrderSaga>,
+    bus: Embedded,
+}
+
+impl Gauges {
+    pub(super) fn new(storage: &Storage, assembly: &Assembly, bus: &Embedded) -> Self {
+        Self {
+            journals: [
+                ("orders", storage.orders().clone()),
+                ("stock", storage.stock().clone()),
+                ("payment", storage.payment().clone()),
+            ],
+            relay: assembly.relay.clone(),
+            consumer: assembly.consumer.clone(),
+            bus: bus.clone(),
+        }
+    }
+
+    /// The function that the admin listener calls.
+    pub(super) fn render(self, recorder: Option<PrometheusHandle>) -> admin::Render {
+        Arc::new(move || {
+            let mut text = recorder.as_ref().map(PrometheusHandle::render).unwrap_or_default();
+            self.append(&mut text);
+            text
+        })
+    }
+
+    fn append(&self, text: &mut String) {
+        let stats = self.journals.each_ref().map(|(name, journal)| (*name, journal.stats()));
+        let mut journal = |name, help, kind, value: fn(&steadfast_journal::Stats) -> u64| {
+            let rows = stats.iter().map(|(journal, stats)| {
+                (format!("{{journal=\"{journal}\"}}"), value(stats))
+            });
+            family(text, name, help, kind, rows);
+        };
+        journal("steadfast_journal_writes_total", "Writes answered.", "counter", |s| s.writes);
+        journal("steadfast_journal_commits_total", "Group commits.", "counter", |s| s.batches);
+        journal("steadfast_journal_largest_commit", "Most writes in one commit.", "gauge", |s| {
+            s.largest_batch
+        });
+        journal("steadfast_journal_queued", "Writes that wait now.", "gauge", |s| s.queued as u64);
+        let relay = self.relay.stats();
+        let saga = self.consumer.stats();
+        let bus = self.bus.stats();
+        let single = [
+            ("steadfast_relay_published_total", "Messages handed to the bus.", relay.published),
+            ("steadfast_relay_refused_total", "Refusals of the bus.", relay.refused),
+            ("steadfast_relay_polls_total", "Reads of the outbox.", relay.polls),
+            ("steadfast_bus_unrouted_total", "Messages that nobody wants.", bus.unrouted),
+        ];
+        for (name, help, value) in single {
+            family(text, name, help, "counter", [(String::new(), value)]);
+        }
+        let gauges = [
+            ("steadfast_relay_in_flight", "Messages under way.", relay.in_flight),
+            ("steadfast_parked_keys", "Keys with dead letters.", saga.parked_keys),
+        ];
+        for (name, help, value) in gauges {
+            family(text, name, help, "gauge", [(String::new(), value)]);
+        }
+    }
+}
+
+/// One metric in Prometheus' text format.
+fn family(
+    text: &mut String,
+    name: &str,
+    help: &str,
+    kind: &str,
+    rows: impl IntoIterator<Item = (String, u64)>,
+) {
+    use std::fmt::Write as _;
+
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    for (labels, value) in rows {
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+}

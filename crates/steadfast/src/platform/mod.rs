@@ -1,0 +1,267 @@
+//! The platform in one process: the place that names engines and wires the parts together.
+//!
+//! It starts from the bottom (journals, then the business, then the listeners) and stops from the
+//! top: requests end first, then the messages that are under way, then the journals close, and
+//! with them everything that follows them. Killing it instead loses nothing that was answered.
+
+mod error;
+mod metrics;
+mod operators;
+mod planner;
+mod providers;
+mod storage;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{BoxFuture, FutureExt, Shared};
+use steadfast_api::server::{self, Access, Token};
+use steadfast_api::{Admin, Api, Lifecycle, Server, admin_router, router};
+use steadfast_coordination::{self as coordination, FileTokens, Leases};
+use steadfast_dispatch::service::Services;
+use steadfast_dispatch::{Assembly, Parts};
+use steadfast_journal::Journal;
+use steadfast_messaging::{Embedded, bus, relay};
+use steadfast_time::{Clock, Ids};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+pub use error::Error;
+pub use storage::journals;
+
+use crate::config::Config;
+use operators::{DeadLetterOffice, SagaOffice};
+use providers::Providers;
+use storage::Storage;
+
+/// Tasks of the order saga's consumer. The machine this is made for has two processors, one of
+/// which the journal's writer keeps busy.
+const LANES: usize = 2;
+
+/// How long the tasks may take to end once the journals are closed.
+const TASKS_END: Duration = Duration::from_secs(5);
+
+/// How a task or a listener ended that should not have.
+type Ended = Shared<BoxFuture<'static, Option<Arc<Error>>>>;
+
+/// A running platform.
+pub struct Platform {
+    public: SocketAddr,
+    admin: SocketAddr,
+    services: Services,
+    storage: Storage,
+    assembly: Assembly,
+    bus: Embedded,
+    lifecycle: Lifecycle,
+    clock: Clock,
+    ended: Ended,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+    serving: JoinHandle<()>,
+    office: JoinHandle<()>,
+    /// Ends the admin listener, which goes last.
+    close_office: oneshot::Sender<()>,
+}
+
+impl Platform {
+    /// Opens the journals, starts everything, and listens. Must be called on a tokio runtime.
+    ///
+    /// # Errors
+    /// See [`Error`]. Nothing keeps running then.
+    pub async fn start(config: &Config, clock: Clock) -> Result<Self, Error> {
+        let render = metrics::recorder();
+        // Listening comes first: an address that is taken is noticed before anything is opened.
+        let http = &config.http;
+        let who = access(http.token_env.as_deref(), http.allow_remote)?;
+        let public = listener("public", config.listen, who, config);
+        let public = Server::bind(public, clock.clone()).await?;
+        let who = access(http.admin_token_env.as_deref(), http.allow_remote)?;
+        let admin = listener("admin", config.admin, who, config);
+        let admin = Server::bind(admin, clock.clone()).await?;
+
+        let storage = Storage::open(config, &clock)?;
+        let providers = Providers::new(config, &storage, &clock)?;
+        let tokens = FileTokens::new(config.data.join("tokens"));
+        let coordinator = coordination::Embedded::open(tokens, clock.clone())?;
+        let lease = coordination::Options {
+            length: config.dispatch.lease.get(),
+            ..coordination::Options::default()
+        };
+        let bus = Embedded::new(bus::embedded::Options::default());
+        let mut assembly = Assembly::new(Parts {
+            journal: storage.orders().clone(),
+            clock: clock.clone(),
+            ids: Ids::from_entropy(),
+            bus: Arc::new(bus.clone()),
+            leases: Leases::new(Arc::new(coordinator), clock.clone(), lease)?,
+            planner: Arc::new(planner::BlockingPool),
+            stock: Arc::clone(&providers.stock),
+            payment: Arc::clone(&providers.payment),
+            options: config.dispatch_options(),
+            saga: config.saga_options(),
+            relay: relay::Options::default(),
+            lanes: LANES,
+        })?;
+        bus.open();
+
+        let lifecycle = Lifecycle::default();
+        let (failed, mut failures) = mpsc::unbounded_channel::<Error>();
+        let mut tasks = Vec::new();
+        for task in assembly.tasks.drain(..) {
+            let (failed, lifecycle) = (failed.clone(), lifecycle.clone());
+            let name = task.name;
+            let run = async move {
+                if let Err(source) = task.work.await {
+                    lifecycle.cut_off(name, source.to_string());
+                    // Nobody listens any more once the platform is stopping.
+                    let _ = failed.send(Error::Task { name, source });
+                }
+            };
+            tasks.push((name, tokio::spawn(run)));
+        }
+        drop(failed);
+        let ended = async move { failures.recv().await.map(Arc::new) }.boxed().shared();
+
+        let api = steadfast_api::Options {
+            deadline: config.request_deadline(),
+            ..steadfast_api::Options::default()
+        };
+        let services = assembly.services.clone();
+        let api = Api::new(services.clone(), clock.clone(), lifecycle.clone(), api);
+        let gauges = metrics::Gauges::new(&storage, &assembly, &bus);
+        let office = Admin::new(clock.clone(), lifecycle.clone(), gauges.render(render))
+            .with_sagas(Arc::new(SagaOffice::new(assembly.saga.clone())))
+            .with_dead_letters(Arc::new(DeadLetterOffice::new(assembly.consumer.dead_letters())));
+        let mut office = admin_router(office);
+        if let Some(sandbox) = &providers.sandbox {
+            let served = steadfast_providers::serve::sandbox(sandbox, clock.clone(), None);
+            office = office.nest("/sandbox", served);
+        }
+        let (public_address, admin_address) = (public.address(), admin.address());
+        let draining = lifecycle.draining();
+        let serving = tokio::spawn(async move {
+            let drained = public.run(router(api), draining).await;
+            if drained.cut > 0 {
+                tracing::warn!(connections = drained.cut, "cut off after the time to drain");
+            }
+        });
+        let (close_office, closed) = oneshot::channel::<()>();
+        let office = tokio::spawn(async move {
+            let closed = async {
+                let _ = closed.await;
+            };
+            admin.run(office, closed).await;
+        });
+        lifecycle.ready();
+        Ok(Self {
+            public: public_address,
+            admin: admin_address,
+            services,
+            storage,
+            assembly,
+            bus,
+            lifecycle,
+            clock,
+            ended,
+            tasks,
+            serving,
+            office,
+            close_office,
+        })
+    }
+
+    /// Where orders are taken.
+    #[must_use]
+    pub const fn public(&self) -> SocketAddr {
+        self.public
+    }
+
+    /// Where it is administered.
+    #[must_use]
+    pub const fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// The journal of orders.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        self.storage.orders()
+    }
+
+    /// The services, for whoever lives in the same process.
+    #[must_use]
+    pub const fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Completes when the platform cannot go on, or has been told to drain over HTTP.
+    ///
+    /// # Errors
+    /// What it could not go on without.
+    pub async fn ended(&self) -> Result<(), Error> {
+        let drained = std::pin::pin!(self.lifecycle.draining());
+        let ended = self.ended.clone();
+        match futures::future::select(ended, drained).await {
+            futures::future::Either::Left((Some(error), _)) => Err(Error::Ended(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes nothing more, finishes what is under way, and closes the journals.
+    ///
+    /// # Errors
+    /// A journal could not be closed as it should. What was answered is stored all the same.
+    pub async fn stop(self) -> Result<(), Error> {
+        self.lifecycle.drain();
+        // A listener that panicked has nothing left to serve.
+        let _ = self.serving.await;
+        self.assembly.stop();
+        let mut rest = Vec::new();
+        for (name, task) in self.tasks {
+            match name {
+                "relay" => end(&self.clock, name, task).await,
+                _ => rest.push((name, task)),
+            }
+        }
+        self.bus.close();
+        drop(self.assembly);
+        let closed = self.storage.close().await;
+        for (name, task) in rest {
+            end(&self.clock, name, task).await;
+        }
+        let _ = self.close_office.send(());
+        let _ = self.office.await;
+        closed
+    }
+}
+
+/// Waits for a task, but not forever: what it still had under way comes again after a restart.
+async fn end(clock: &Clock, name: &'static str, mut task: JoinHandle<()>) {
+    if clock.timeout(TASKS_END, &mut task).await.is_err() {
+        tracing::warn!(task = name, "did not end in time; stopped");
+        task.abort();
+    }
+}
+
+fn listener(name: &'static str, at: SocketAddr, access: Access, config: &Config) -> server::Options {
+    server::Options {
+        access,
+        connections_max: config.http.connections_max,
+        drain_timeout: config.http.drain_timeout.get(),
+        ..server::Options::new(name, at)
+    }
+}
+
+fn access(token_env: Option<&str>, allow_remote: bool) -> Result<Access, Error> {
+    match token_env {
+        Some(variable) => Ok(Access::Bearer(token(variable)?)),
+        None if allow_remote => Ok(Access::Anyone),
+        None => Ok(Access::Loopback),
+    }
+}
+
+fn token(variable: &str) -> Result<Token, Error> {
+    let missing = |_| Error::NoToken { variable: variable.to_owned() };
+    let text = std::env::var(variable).map_err(missing)?;
+    Token::new(&text).map_err(|source| Error::Token { variable: variable.to_owned(), source })
+}
