@@ -1,9 +1,12 @@
 //! Where something is.
 
-use serde::{Deserialize, Serialize};
+use std::fmt;
+
+use serde::de::{self, MapAccess};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// A place: planar metres, or degrees on the globe. One deployment uses one kind.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Location {
     /// Metres east (`x`) and north (`y`) of any origin.
@@ -13,8 +16,7 @@ pub enum Location {
 }
 
 /// Metres on a plane.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Planar {
     /// Metres east of the origin.
     pub x: f64,
@@ -23,8 +25,7 @@ pub struct Planar {
 }
 
 /// Degrees on the globe.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Geographic {
     /// Degrees north, −90 to 90.
     pub lat: f64,
@@ -91,6 +92,45 @@ impl Location {
     }
 }
 
+/// Read by hand, so that a mixture, an array or a missing half is called what it is.
+impl<'de> Deserialize<'de> for Location {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Visitor)
+    }
+}
+
+const FIELDS: &[&str] = &["x", "y", "lat", "lon"];
+
+struct Visitor;
+
+impl<'de> de::Visitor<'de> for Visitor {
+    type Value = Location;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a location: {\"x\", \"y\"} or {\"lat\", \"lon\"}")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Location, A::Error> {
+        let mut numbers = [None; 4];
+        while let Some(field) = map.next_key::<String>()? {
+            let place = FIELDS.iter().position(|known| *known == field);
+            let place = place.ok_or_else(|| de::Error::unknown_field(&field, FIELDS))?;
+            if numbers[place].replace(map.next_value::<f64>()?).is_some() {
+                return Err(de::Error::duplicate_field(FIELDS[place]));
+            }
+        }
+        match numbers {
+            [Some(x), Some(y), None, None] => Ok(Location::Planar(Planar { x, y })),
+            [None, None, Some(lat), Some(lon)] => {
+                Ok(Location::Geographic(Geographic { lat, lon }))
+            }
+            _ => Err(de::Error::custom(
+                "a location has either \"x\" and \"y\" or \"lat\" and \"lon\", both of them",
+            )),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,7 +141,7 @@ mod tests {
         assert_eq!(planar, Location::planar(22135.0, 16867.0));
         let globe: Location = serde_json::from_str(r#"{"lat":37.5,"lon":127.0}"#).unwrap();
         assert_eq!(globe.kind(), LocationKind::Geographic);
-        for text in [r#"{"x":1}"#, r#"{"x":1,"lat":2}"#, r#"{"x":1,"y":2,"lat":3}"#, "[1,2]"] {
+        for text in [r#"{"x":1}"#, r#"{"x":1,"lat":2}"#, r#"{"x":1,"y":2,"lat":3}"#, "[1,2]", "7"] {
             assert!(serde_json::from_str::<Location>(text).is_err(), "{text}");
         }
     }

@@ -170,7 +170,7 @@ fn check(write: &Write) -> Result<(), Error> {
     }
     for processed in &write.processed {
         name("the consumer, in bytes,", &processed.consumer)?;
-        if let MessageRef::Sequence { key, .. } = &processed.message {
+        if let MessageRef::Sequence { key, .. } | MessageRef::UpTo { key, .. } = &processed.message {
             name("the processed message's key, in bytes,", key)?;
         }
     }

@@ -49,6 +49,10 @@ pub const SNAPSHOT_PAGE_EVENTS: usize = 1_000;
 /// Events that a projection applies in one commit, unless its options say otherwise.
 pub const PROJECTION_BATCH_EVENTS: usize = 500;
 
+/// Events that a projection applies before it lets other tasks run: a millisecond or less, where
+/// an event costs a few microseconds.
+pub const PROJECTION_TURN_EVENTS: u64 = 128;
+
 /// Records that one event may change in a view.
 pub const EVENT_CHANGES_MAX: usize = 2_000;
 

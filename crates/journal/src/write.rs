@@ -176,6 +176,14 @@ pub enum MessageRef {
         /// The number.
         sequence: u64,
     },
+    /// Everything under its key up to this number needs no effect, or has had it. Never refused:
+    /// the highest number stays. For messages that a consumer passes over.
+    UpTo {
+        /// The key.
+        key: String,
+        /// The number.
+        sequence: u64,
+    },
     /// By its identifier, for messages of others that carry no number.
     Id(Uuid),
 }

@@ -3,13 +3,14 @@
 use steadfast_time::Uuid;
 
 use super::bench::Bench;
-use super::make::{id, placed, sequence, write};
+use super::make::{id, placed, sequence, up_to, write};
 use super::{Subject, checks};
 use crate::{MessageRef, Processed, Refusal, Write};
 
 checks![
     a_sequence_is_processed_once_and_never_backwards,
     a_sequence_may_jump,
+    what_is_passed_over_is_marked_and_never_refused,
     an_identifier_is_processed_once,
     consumers_and_keys_are_apart,
     one_write_may_process_many_but_none_twice,
@@ -59,6 +60,21 @@ fn a_sequence_may_jump<S: Subject>(bench: &mut Bench<S>) {
         bench.refused(marks(std::slice::from_ref(&mark))),
         seen(&mark)
     );
+}
+
+fn what_is_passed_over_is_marked_and_never_refused<S: Subject>(bench: &mut Bench<S>) {
+    bench.ok(marks(&[up_to("c", "k", 4)]));
+    assert_eq!(bench.store().processed_up_to("c", "k").unwrap(), 4);
+    // Lower, equal, and twice in one write: the highest stays.
+    bench.ok(marks(&[up_to("c", "k", 2), up_to("c", "k", 4)]));
+    assert_eq!(bench.store().processed_up_to("c", "k").unwrap(), 4);
+    let mark = sequence("c", "k", 4);
+    assert_eq!(
+        bench.refused(marks(std::slice::from_ref(&mark))),
+        seen(&mark)
+    );
+    bench.ok(marks(&[sequence("c", "k", 5), up_to("c", "k", 6)]));
+    assert_eq!(bench.store().processed_up_to("c", "k").unwrap(), 6);
 }
 
 fn an_identifier_is_processed_once<S: Subject>(bench: &mut Bench<S>) {

@@ -81,6 +81,17 @@ pub(super) fn sequence(consumer: &'static str, key: &str, sequence: u64) -> Proc
     }
 }
 
+pub(super) fn up_to(consumer: &'static str, key: &str, sequence: u64) -> Processed {
+    let message = MessageRef::UpTo {
+        key: key.to_owned(),
+        sequence,
+    };
+    Processed {
+        consumer: consumer.into(),
+        message,
+    }
+}
+
 pub(super) fn id(consumer: &'static str, number: u128) -> Processed {
     Processed {
         consumer: consumer.into(),

@@ -61,7 +61,7 @@ impl Model {
     pub(super) fn processed(&self, processed: &Processed) -> bool {
         let consumer = processed.consumer.to_string();
         match &processed.message {
-            MessageRef::Sequence { key, sequence } => {
+            MessageRef::Sequence { key, sequence } | MessageRef::UpTo { key, sequence } => {
                 *sequence <= self.processed_up_to(&consumer, key)
             }
             MessageRef::Id(id) => self.ids.contains_key(&(consumer, *id)),
@@ -114,11 +114,12 @@ impl Model {
         }
         for mark in &write.processed {
             let (consumer, message) = (mark.consumer.to_string(), mark.message.clone());
-            if self.processed(mark) {
-                return Err(Refusal::AlreadyProcessed { consumer, message });
-            }
             match message {
-                MessageRef::Sequence { key, sequence } => {
+                MessageRef::UpTo { .. } if self.processed(mark) => {}
+                message if self.processed(mark) => {
+                    return Err(Refusal::AlreadyProcessed { consumer, message });
+                }
+                MessageRef::Sequence { key, sequence } | MessageRef::UpTo { key, sequence } => {
                     self.sequences.insert((consumer, key), (sequence, write.at));
                 }
                 MessageRef::Id(id) => {

@@ -12,7 +12,7 @@ use steadfast_time::{Timestamp, Uuid};
 
 use super::Subject;
 use super::bench::Bench;
-use super::make::{at, claim, event, fence, guard, id, message, sequence, stream, timer};
+use super::make::{at, claim, event, fence, guard, id, message, sequence, up_to, stream, timer};
 use super::model::Model;
 use crate::limits::{INBOX_RETENTION, OUTBOX_RETENTION};
 use crate::{
@@ -49,6 +49,7 @@ fn claims() -> impl Strategy<Value = Claim> {
 fn marks() -> impl Strategy<Value = Processed> {
     prop_oneof![
         (select(&CONSUMERS), select(&NAMES), 0..12_u64).prop_map(|(c, k, n)| sequence(c, k, n)),
+        (select(&CONSUMERS), select(&NAMES), 0..12_u64).prop_map(|(c, k, n)| up_to(c, k, n)),
         (select(&CONSUMERS), 0..12_u128).prop_map(|(c, n)| id(c, n)),
     ]
 }

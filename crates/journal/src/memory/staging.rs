@@ -117,7 +117,7 @@ impl<'a> Staging<'a> {
     ) -> Result<(), Refusal> {
         let Processed { consumer, message } = processed;
         let seen = match message {
-            MessageRef::Sequence { key, sequence } => {
+            MessageRef::Sequence { key, sequence } | MessageRef::UpTo { key, sequence } => {
                 let key = pair(consumer, key);
                 let staged = layered(&own.sequences, &self.changes.inbox.sequences, &key);
                 let highest = match staged {
@@ -128,8 +128,11 @@ impl<'a> Staging<'a> {
                         .get(&key)
                         .map_or(0, |(_, highest)| *highest),
                 };
-                own.sequences.insert(key, (highest.max(*sequence), at));
-                *sequence <= highest
+                let seen = *sequence <= highest;
+                if !seen {
+                    own.sequences.insert(key, (*sequence, at));
+                }
+                seen && matches!(message, MessageRef::Sequence { .. })
             }
             MessageRef::Id(id) => {
                 let key = (Arc::from(consumer.as_ref()), *id);

@@ -84,7 +84,7 @@ impl Store for Session {
     fn processed(&self, processed: &Processed) -> Result<bool, StorageError> {
         let Processed { consumer, message } = processed;
         match message {
-            MessageRef::Sequence { key, sequence } => {
+            MessageRef::Sequence { key, sequence } | MessageRef::UpTo { key, sequence } => {
                 Ok(*sequence <= self.processed_up_to(consumer, key)?)
             }
             MessageRef::Id(id) => {

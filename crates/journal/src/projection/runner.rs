@@ -1,8 +1,10 @@
 //! The loop that applies events.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use futures::future::{Either, select};
 use steadfast_time::Clock;
@@ -14,7 +16,7 @@ use super::view::{Condition, Progress, Shared, View};
 use super::{Error, Options, Projection};
 use crate::limits::{
     PROJECTION_CLEAR_RECORDS, PROJECTION_REBUILDS_WAITING, PROJECTION_RETRY_MAX,
-    PROJECTION_RETRY_MIN,
+    PROJECTION_RETRY_MIN, PROJECTION_TURN_EVENTS,
 };
 use crate::{Event, Feed, Journal, Position, RecordChange, Refusal, StorageError, Write};
 
@@ -300,6 +302,10 @@ impl<P: Projection> Runner<P> {
                 changes.accept_event();
                 to = event.position;
                 rest = later;
+                // Whoever shares the thread need not wait for a large batch.
+                if to.0 % PROJECTION_TURN_EVENTS == 0 {
+                    give_way().await;
+                }
             }
             if to > from {
                 let records = changes.into_records();
@@ -421,6 +427,19 @@ impl<P: Projection> Runner<P> {
             source,
         }
     }
+}
+
+/// Lets others run first, once.
+async fn give_way() {
+    let mut waited = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut waited, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 impl<P> Drop for Runner<P> {

@@ -217,7 +217,7 @@ impl Store for Reading {
 
     fn processed(&self, processed: &Processed) -> std::result::Result<bool, StorageError> {
         match &processed.message {
-            MessageRef::Sequence { key, sequence } => {
+            MessageRef::Sequence { key, sequence } | MessageRef::UpTo { key, sequence } => {
                 Ok(*sequence <= self.processed_up_to(&processed.consumer, key)?)
             }
             MessageRef::Id(id) => {

@@ -231,7 +231,7 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         } = start;
         let message = match sequence {
             0 => MessageRef::Id(incoming.envelope.id),
-            _ => MessageRef::Sequence {
+            _ => MessageRef::UpTo {
                 key: name.as_ref().to_owned(),
                 sequence,
             },

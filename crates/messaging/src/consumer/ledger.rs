@@ -3,10 +3,12 @@
 //! They are gathered and written together, one write at a time, in the order in which they came;
 //! their messages are acknowledged only after that.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use steadfast_journal::{Error as JournalError, Journal, Processed, RecordChange, Refusal, Write};
+use steadfast_journal::{
+    Error as JournalError, Journal, MessageRef, Processed, RecordChange, Refusal, Write,
+};
 use steadfast_time::Timestamp;
 
 use super::keys::Slot;
@@ -123,7 +125,7 @@ impl Ledger {
 
 /// Writes entries as one. Marks that turn out to be there already are left out.
 pub(super) async fn flush(journal: Journal, at: Timestamp, entries: Vec<Entry>) -> Flushed {
-    let mut present: HashSet<usize> = HashSet::new();
+    let mut present: HashSet<usize> = superseded(&entries);
     loop {
         let mut write = Write::at(at);
         for (index, entry) in entries.iter().enumerate() {
@@ -162,6 +164,20 @@ pub(super) async fn flush(journal: Journal, at: Timestamp, entries: Vec<Entry>) 
         };
         present.insert(refused);
     }
+}
+
+/// The marks that a later one of the same key makes superfluous: of each key, the last is enough.
+fn superseded(entries: &[Entry]) -> HashSet<usize> {
+    let mut last: HashMap<&str, usize> = HashMap::new();
+    let mut superseded = HashSet::new();
+    for (index, entry) in entries.iter().enumerate() {
+        if let Entry::Mark { processed, .. } = entry
+            && let MessageRef::UpTo { key, .. } = &processed.message
+        {
+            superseded.extend(last.insert(key, index));
+        }
+    }
+    superseded
 }
 
 /// Which entry's mark the journal has refused because it, or a higher one, is there.

@@ -1,27 +1,29 @@
-//! The day's customers and couriers.
+//! The day, minute by minute.
 //!
-//! Within each minute first what is due on the road happens, then the minute's orders are placed,
-//! then the dispatcher decides: so a courier who becomes free in a minute may be instructed in
-//! it, and an order may be assigned in the minute in which it is placed.
+//! Within each minute what is due on the road happens and the minute's orders are placed, all at
+//! once; then the dispatcher decides. So a courier who becomes free in a minute may be instructed
+//! in it, and an order may be assigned in the minute in which it is placed.
 
-use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, try_join_all};
 use steadfast_dispatch::courier::ShiftRequest;
 use steadfast_dispatch::geo::Location;
-use steadfast_dispatch::names::{CourierId, MerchantId, NameError, OfferId, OrderId, TenantId};
+use steadfast_dispatch::names::{MerchantId, TenantId};
 use steadfast_dispatch::order::{Item, Money, PlaceOrder};
-use steadfast_dispatch::policy::{Point, TripTimes, trip_times};
+use steadfast_dispatch::policy::Point;
 use steadfast_dispatch::service::IdempotencyKey;
+use steadfast_time::Monotonic;
 use steadfast_time::sim::{DEFAULT_START, Simulation};
 
 use super::day::{self, Day};
-use super::history::{History, Trip};
+use super::history::History;
 use super::identity::{Found, Identity};
-use super::plan::{self, Plan};
+use super::plan::Plan;
 use super::platform::{Platform, at, at_minute, timestamp};
 use super::storage::Journals;
+use super::trips::{Trips, courier_id};
 use super::{Args, Error};
 
 /// Orders that one courier can carry at once. The recorded days set no limit; the policies make
@@ -31,25 +33,26 @@ const CAPACITY: u32 = 12;
 /// How long the platform has to take an order, in simulated time. It takes none.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Orders placed at the same instant, in one commit: all of them are there after a crash, or
+/// none. Their names then sort in the sequence of the day whether it was interrupted or not. Less
+/// than what a journal commits at once.
+const TOGETHER: usize = 256;
+
+/// Something that customers or couriers ask of the platform.
+type Act = BoxFuture<'static, Result<(), Error>>;
+
 /// A replay under way.
 pub(super) struct Driver<'a> {
     day: &'a Day,
     platform: Platform,
     history: History,
-    /// When what happens on each trip, by the rules of the day, in the order of the history.
-    timed: Vec<(OfferId, TripTimes)>,
-    /// Trips that are not over, as indices into `timed`.
-    open: Vec<usize>,
-    /// Where each courier's last trip ends.
-    ends: HashMap<CourierId, Point>,
-    /// The day's orders by name, as indices.
-    orders: HashMap<&'a str, usize>,
+    trips: Trips<'a>,
     /// Orders by the minute in which they are placed, as indices.
     placements: Vec<usize>,
     /// The next minute.
     next_min: i64,
-    /// From here on, what is not over never will be once no trip is open.
-    idle_from_min: i64,
+    /// The last shift and the last placement are over.
+    closes_min: i64,
 }
 
 impl<'a> Driver<'a> {
@@ -63,56 +66,42 @@ impl<'a> Driver<'a> {
         }
         let mut history = History::starting_at(DEFAULT_START);
         history.read(journals.orders.store())?;
-        // Not before what has happened, so that orders are named in the sequence of the day.
+        // Not before what has happened.
         sim.sim_clock()
             .advance_to(at(history.now.unwrap_or(DEFAULT_START)));
+        let next_min = history.now_min().unwrap_or(0);
 
+        // Whatever was under way when the replay was interrupted is finished here, at the same
+        // instant as it would have been.
         let platform = Platform::start(sim, journals, data, args.policy, &day.parameters)?;
         let mut placements: Vec<usize> = (0..day.orders.len()).collect();
         placements.sort_by_key(|&index| (day.orders[index].placement_min, index));
-        let last_placed = placements
-            .last()
-            .map_or(0, |&index| day.orders[index].placement_min);
-        let last_off = day
-            .couriers
-            .iter()
-            .map(|courier| courier.off_min)
-            .max()
-            .unwrap_or(0);
-        let starts = (0..day.couriers.len())
-            .map(|index| Ok((courier_id(day, index)?, day.couriers[index].position)));
-        let by_name = |(index, order): (usize, &'a day::Order)| (order.id.as_str(), index);
+        let placed = day.orders.iter().map(|order| order.placement_min);
+        let ends = placed.chain(day.couriers.iter().map(|courier| courier.off_min));
         let mut driver = Self {
             day,
             platform,
-            next_min: history.now_min().unwrap_or(0),
             history,
-            timed: Vec::new(),
-            open: Vec::new(),
-            ends: starts.collect::<Result<_, Error>>()?,
-            orders: day.orders.iter().enumerate().map(by_name).collect(),
+            trips: Trips::new(day)?,
+            closes_min: ends.max().unwrap_or(0) + 1,
             placements,
-            idle_from_min: last_placed.max(last_off) + 1,
+            next_min,
         };
-        // What was under way when the replay was interrupted has been finished by the platform.
-        driver.catch_up()?;
         driver.start_shifts()?;
+        driver.catch_up()?;
         Ok(driver)
     }
 
     /// The minute that comes next; nothing once the day is over.
     pub(super) fn next_minute(&self) -> Option<i64> {
-        let History {
-            delivered, undone, ..
-        } = &self.history;
-        let complete = delivered + undone == self.day.orders.len();
-        let over = complete || self.next_min >= self.idle_from_min;
-        (!over || !self.open.is_empty()).then_some(self.next_min)
+        let ended = self.history.delivered + self.history.undone;
+        let hopes = ended < self.day.orders.len() && self.next_min < self.closes_min;
+        (hopes || !self.trips.are_over()).then_some(self.next_min)
     }
 
-    /// Minutes until the last shift is over.
-    pub(super) fn last_shift_ends(&self) -> u64 {
-        u64::try_from(self.idle_from_min).unwrap_or(0)
+    /// Minutes until the last shift and the last placement are over.
+    pub(super) fn minutes(&self) -> u64 {
+        u64::try_from(self.closes_min).unwrap_or(0)
     }
 
     /// Orders delivered so far.
@@ -120,11 +109,26 @@ impl<'a> Driver<'a> {
         self.history.delivered
     }
 
+    /// The trips as they were carried out.
+    pub(super) fn plan(&self) -> Result<Plan, Error> {
+        self.trips.plan(&self.history)
+    }
+
     /// One minute of the day.
     pub(super) fn minute(&mut self, minute: i64) -> Result<(), Error> {
-        self.platform.advance_to(at_minute(minute))?;
-        self.hand_over(minute)?;
-        self.place(minute)?;
+        let moment = at_minute(minute);
+        let mut groups = self.placed_in(minute);
+        let mut now = self.placing(groups.next().unwrap_or_default(), minute, moment)?;
+        let couriers = &self.platform.services.couriers;
+        for hand_over in self.trips.due(&self.history, minute) {
+            now.push(hand_over.carry_out(couriers.clone(), minute).boxed());
+        }
+        self.platform.at(moment, try_join_all(now))??;
+        for (nth, group) in groups.enumerate() {
+            let moment = moment + Duration::from_millis(nth as u64 + 1);
+            let placing = self.placing(group, minute, moment)?;
+            self.platform.at(moment, try_join_all(placing))??;
+        }
         // A tick's offers are one write: if any of this minute are there, all of them are.
         if self.history.last_assigned_min() != Some(minute) {
             self.platform.tick()?;
@@ -134,8 +138,14 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Reads what has happened.
+    fn catch_up(&mut self) -> Result<(), Error> {
+        self.history.read(self.platform.journals.orders.store())?;
+        self.trips.take(&self.history)
+    }
+
     fn start_shifts(&mut self) -> Result<(), Error> {
-        let mut set: Vec<BoxFuture<'static, Result<(), Error>>> = Vec::new();
+        let mut shifts: Vec<Act> = Vec::new();
         for (index, courier) in self.day.couriers.iter().enumerate() {
             let id = courier_id(self.day, index)?;
             let couriers = self.platform.services.couriers.clone();
@@ -151,140 +161,53 @@ impl<'a> Driver<'a> {
                 auto_accept: true,
             };
             let minute = self.next_min;
-            let put = async move {
-                let answer = couriers.put_shift(id.clone(), request).await;
-                answer
-                    .map(drop)
-                    .map_err(refused(minute, || format!("the shift of {id}")))
+            let start = async move {
+                let set = couriers.put_shift(id.clone(), request).await;
+                let refused = |error| Error::refused(minute, format!("the shift of {id}"), error);
+                set.map(drop).map_err(refused)
             };
-            set.push(put.boxed());
+            shifts.push(start.boxed());
         }
-        self.platform.run(try_join_all(set))?.map(drop)
+        let now = self.platform.sim.clock().monotonic();
+        self.platform.at(now, try_join_all(shifts))?.map(drop)
     }
 
-    /// Reads what has happened, and works out how the new trips will go.
-    fn catch_up(&mut self) -> Result<(), Error> {
-        self.history.read(self.platform.journals.orders.store())?;
-        let Self {
-            day,
-            history,
-            timed,
-            ..
-        } = self;
-        for (offer, trip) in history.trips().skip(timed.len()) {
-            let orders = trip
-                .orders
-                .iter()
-                .map(|&id| order(history, &self.orders, id));
-            let orders = orders.collect::<Option<Vec<usize>>>();
-            let orders: Vec<&day::Order> = orders
-                .unwrap_or_default()
-                .into_iter()
-                .map(|index| &day.orders[index])
-                .collect();
-            let (Some(first), Some(end)) = (orders.first(), self.ends.get_mut(&trip.courier))
-            else {
-                return Err(untimely(
-                    offer,
-                    trip,
-                    "orders or a courier",
-                    "only those of the day",
-                ));
-            };
-            let ready_min = orders
-                .iter()
-                .map(|order| order.ready_min)
-                .max()
-                .unwrap_or(0);
-            let doors = orders.iter().map(|order| order.dropoff);
-            let times = trip_times(
-                &day.parameters.travel(),
-                &day.parameters.service(),
-                (*end, trip.assigned_min * 60),
-                (day.restaurants[first.restaurant].position, ready_min * 60),
-                doors.clone(),
-            );
-            *end = doors.last().unwrap_or(*end);
-            self.open.push(timed.len());
-            timed.push((offer, times));
-        }
-        Ok(())
-    }
-
-    /// Pick-ups and deliveries that are due: those of one trip one after the other, those of
-    /// different trips at the same time.
-    fn hand_over(&mut self, minute: i64) -> Result<(), Error> {
-        let now_s = minute * 60;
-        let mut acts: Vec<BoxFuture<'static, Result<(), Error>>> = Vec::new();
-        let (history, timed) = (&self.history, &self.timed);
-        let services = &self.platform.services;
-        self.open.retain(|&index| {
-            let (offer, times) = &timed[index];
-            let Some(trip) = history.trip(offer) else {
-                return false;
-            };
-            let picks_up = trip.picked_up_min.is_none() && times.pickup_s <= now_s;
-            let done = trip.delivered_min.len();
-            let due = times
-                .dropoffs_s
-                .iter()
-                .take_while(|at_s| **at_s <= now_s)
-                .count();
-            if picks_up || due > done {
-                let (couriers, offer) = (services.couriers.clone(), *offer);
-                let (courier, orders) = (trip.courier.clone(), trip.orders[done..due].to_vec());
-                let act = async move {
-                    if picks_up {
-                        let answer = couriers.picked_up(offer, courier.clone()).await;
-                        answer
-                            .map_err(refused(minute, || format!("{courier} picks up {offer}")))?;
-                    }
-                    for order in orders {
-                        let what = || format!("{courier} delivers {order}");
-                        let answer = couriers
-                            .delivered(offer, courier.clone(), Some(order))
-                            .await;
-                        answer.map_err(refused(minute, what))?;
-                    }
-                    Ok(())
-                };
-                acts.push(act.boxed());
-            }
-            due < trip.orders.len()
-        });
-        if acts.is_empty() {
-            return Ok(());
-        }
-        self.platform.run(try_join_all(acts))?.map(drop)
-    }
-
-    /// The orders of a minute, a millisecond apart, so that their names sort as they come.
-    fn place(&mut self, minute: i64) -> Result<(), Error> {
+    /// The orders of a minute, in groups that are placed together.
+    fn placed_in(&self, minute: i64) -> impl Iterator<Item = Vec<&'a day::Order>> + use<'a> {
         let day = self.day;
         let placed_min = |index: &usize| day.orders[*index].placement_min;
-        let first = self
-            .placements
-            .partition_point(|index| placed_min(index) < minute);
-        let end = self
-            .placements
-            .partition_point(|index| placed_min(index) <= minute);
-        for (nth, place) in (first..end).enumerate() {
-            let order = &day.orders[self.placements[place]];
-            let moment = at_minute(minute) + Duration::from_millis(nth as u64);
-            self.platform.advance_to(moment)?;
-            let request = self.request(order)?;
-            let what = || format!("order {} is placed", order.id);
-            let key = IdempotencyKey::parse(order.id.as_bytes());
-            let key = key.map_err(|problem| refused(minute, what)(problem.into()))?;
-            let (orders, deadline) = (self.platform.services.orders.clone(), moment + PATIENCE);
-            let place = async move {
-                orders
-                    .place(request, TenantId::public(), key, deadline)
-                    .await
+        let all = &self.placements;
+        let first = all.partition_point(|index| placed_min(index) < minute);
+        let end = all.partition_point(|index| placed_min(index) <= minute);
+        let group =
+            |group: &[usize]| -> Vec<_> { group.iter().map(|&index| &day.orders[index]).collect() };
+        let groups: Vec<_> = all[first..end].chunks(TOGETHER).map(group).collect();
+        groups.into_iter()
+    }
+
+    fn placing(
+        &self,
+        group: Vec<&day::Order>,
+        minute: i64,
+        moment: Monotonic,
+    ) -> Result<Vec<Act>, Error> {
+        let place = |order: &day::Order| {
+            let refused = {
+                let id = order.id.clone();
+                move |error| Error::refused(minute, format!("order {id} is placed"), error)
             };
-            self.platform.run(place)?.map_err(refused(minute, what))?;
-        }
-        Ok(())
+            let request = self.request(order)?;
+            let key = IdempotencyKey::parse(order.id.as_bytes());
+            let key = key.map_err(|problem| refused(problem.into()))?;
+            let orders = self.platform.services.orders.clone();
+            let (tenant, deadline) = (TenantId::public(), moment + PATIENCE);
+            let place = async move {
+                let placed = orders.place(request, tenant, key, deadline).await;
+                placed.map(drop).map_err(refused)
+            };
+            Ok(place.boxed())
+        };
+        group.into_iter().map(place).collect()
     }
 
     fn request(&self, order: &day::Order) -> Result<PlaceOrder, Error> {
@@ -306,62 +229,13 @@ impl<'a> Driver<'a> {
             note: None,
         })
     }
-
-    /// The trips as the journal has them. What it recorded must be what the rules of the day make
-    /// of them.
-    pub(super) fn plan(&self) -> Result<Plan, Error> {
-        let couriers = (0..self.day.couriers.len())
-            .map(|index| Ok((courier_id(self.day, index)?, index)))
-            .collect::<Result<HashMap<CourierId, usize>, Error>>()?;
-        let mut trips = Vec::new();
-        for ((offer, trip), (_, times)) in self.history.trips().zip(&self.timed) {
-            let recorded = (trip.picked_up_min, trip.delivered_min.clone());
-            let dropoffs = times.dropoffs_s.iter().map(|at_s| at_s / 60).collect();
-            let right = (Some(times.pickup_s / 60), dropoffs);
-            if recorded != right {
-                return Err(untimely(
-                    offer,
-                    trip,
-                    timetable(&recorded),
-                    timetable(&right),
-                ));
-            }
-            let courier = couriers.get(&trip.courier).copied();
-            let orders = trip
-                .orders
-                .iter()
-                .map(|&id| order(&self.history, &self.orders, id));
-            let (Some(courier), Some(orders)) = (courier, orders.collect::<Option<Vec<_>>>())
-            else {
-                return Err(untimely(
-                    offer,
-                    trip,
-                    "orders or a courier",
-                    "only those of the day",
-                ));
-            };
-            let delivery = |(order, &dropoff_min)| plan::Delivery { order, dropoff_min };
-            trips.push(plan::Trip {
-                courier,
-                assigned_min: trip.assigned_min,
-                departed_min: times.depart_s / 60,
-                pickup_min: times.pickup_s / 60,
-                deliveries: orders
-                    .into_iter()
-                    .zip(&trip.delivered_min)
-                    .map(delivery)
-                    .collect(),
-            });
-        }
-        Ok(Plan { trips })
-    }
 }
 
 /// Makes sure that the data directory holds this replay, or nothing yet.
 fn identify(
     sim: &mut Simulation,
     journals: &Journals,
-    data: &std::path::Path,
+    data: &Path,
     args: &Args,
 ) -> Result<(), Error> {
     let wanted = Identity::of(args)?;
@@ -374,49 +248,6 @@ fn identify(
             committed.map(drop).map_err(Error::Record)
         }
         found => Err(wanted.refuse(data, &found)),
-    }
-}
-
-/// The name under which a courier works: policies break ties by name, and this way the first of
-/// the file comes first, as in other programs' figures for the same day.
-fn courier_id(day: &Day, index: usize) -> Result<CourierId, NameError> {
-    format!("{index:04}-{}", day.couriers[index].id).parse()
-}
-
-/// The day's order of that name.
-fn order(history: &History, by_name: &HashMap<&str, usize>, id: OrderId) -> Option<usize> {
-    history
-        .name_of(id)
-        .and_then(|name| by_name.get(name).copied())
-}
-
-fn refused(minute: i64, what: impl Fn() -> String) -> impl Fn(steadfast_dispatch::Error) -> Error {
-    move |source| Error::Refused {
-        minute,
-        what: what(),
-        source: Box::new(source),
-    }
-}
-
-fn untimely(
-    offer: OfferId,
-    trip: &Trip,
-    what: impl Into<String>,
-    right: impl Into<String>,
-) -> Error {
-    let (offer, courier) = (offer.to_string(), trip.courier.to_string());
-    Error::Untimely {
-        offer,
-        courier,
-        what: what.into(),
-        right: right.into(),
-    }
-}
-
-fn timetable((pickup, dropoffs): &(Option<i64>, Vec<i64>)) -> String {
-    match pickup {
-        Some(pickup) => format!("pickup at {pickup}, drop-offs at {dropoffs:?}"),
-        None => "no pickup".to_owned(),
     }
 }
 

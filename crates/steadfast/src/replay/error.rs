@@ -103,6 +103,16 @@ pub enum Error {
     },
 }
 
+impl Error {
+    pub(super) fn refused(minute: i64, what: String, error: steadfast_dispatch::Error) -> Self {
+        Self::Refused {
+            minute,
+            what,
+            source: Box::new(error),
+        }
+    }
+}
+
 fn listed(violations: &[Violation]) -> String {
     let shown = violations.iter().take(SHOWN);
     let mut text: String = shown.map(|violation| format!("\n  {violation}")).collect();

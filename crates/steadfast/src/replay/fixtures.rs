@@ -1,8 +1,14 @@
-//! A small day for the tests of this folder: a street on which 100 metres are one minute.
+//! Days for the tests of this folder: a street on which 100 metres are one minute, and a small
+//! city.
+
+use std::path::Path;
 
 use steadfast_dispatch::policy::Point;
 
-use super::day::{Courier, Day, Order, Parameters, Restaurant};
+use super::day::{
+    COURIERS_FILE, Courier, Day, ORDERS_FILE, Order, PARAMETERS_FILE, Parameters, RESTAURANTS_FILE,
+    Restaurant,
+};
 use super::plan::{Delivery, Plan, Trip};
 
 fn order(id: &str, minutes_east: i64, placed: i64, restaurant: usize, ready: i64) -> Order {
@@ -93,5 +99,100 @@ pub(super) fn trip(
         departed_min: assigned_min,
         pickup_min,
         deliveries,
+    }
+}
+
+/// A small city's busy morning: 60 orders of 4 restaurants within three hours, 10 couriers.
+pub(super) fn morning(seed: u64) -> Day {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut place = |metres: i64| {
+        let mut coordinate = || rng.i64(0..metres) as f64;
+        Point::planar(coordinate(), coordinate())
+    };
+    let restaurants: Vec<Restaurant> = (1..=4)
+        .map(|n| Restaurant {
+            id: format!("r{n}"),
+            position: place(3_000),
+        })
+        .collect();
+    let couriers = (1..=10)
+        .map(|n| Courier {
+            id: format!("c{n}"),
+            position: place(4_000),
+            on_min: 30 * ((n - 1) / 4),
+            off_min: 150 + 15 * (n % 5),
+        })
+        .collect();
+    let doors: Vec<Point> = (0..60).map(|_| place(5_000)).collect();
+    let mut orders = Vec::new();
+    for (n, dropoff) in (1..).zip(doors) {
+        let placement_min = rng.i64(5..150);
+        orders.push(Order {
+            id: format!("o{n}"),
+            dropoff,
+            placement_min,
+            restaurant: rng.usize(0..restaurants.len()),
+            ready_min: placement_min + rng.i64(0..25),
+        });
+    }
+    Day {
+        orders,
+        restaurants,
+        couriers,
+        parameters: Parameters {
+            metres_per_minute: 320,
+            ..day().parameters
+        },
+    }
+}
+
+/// Writes the four files of a day.
+pub(super) fn write(day: &Day, dir: &Path) {
+    let at = |point: &Point| format!("{}\t{}", point.x, point.y);
+    let mut orders = "order\tx\ty\tplacement_time\trestaurant\tready_time\n".to_owned();
+    for order in &day.orders {
+        let (place, restaurant) = (at(&order.dropoff), &day.restaurants[order.restaurant].id);
+        let Order {
+            id,
+            placement_min,
+            ready_min,
+            ..
+        } = order;
+        orders += &format!("{id}\t{place}\t{placement_min}\t{restaurant}\t{ready_min}\n");
+    }
+    let mut restaurants = "restaurant\tx\ty\n".to_owned();
+    for Restaurant { id, position } in &day.restaurants {
+        restaurants += &format!("{id}\t{}\n", at(position));
+    }
+    let mut couriers = "courier\tx\ty\ton_time\toff_time\n".to_owned();
+    for Courier {
+        id,
+        position,
+        on_min,
+        off_min,
+    } in &day.couriers
+    {
+        couriers += &format!("{id}\t{}\t{on_min}\t{off_min}\n", at(position));
+    }
+    let p = &day.parameters;
+    let parameters = format!(
+        "meters_per_minute\tpickup service minutes\tdropoff service minutes\t\
+         target click-to-door\tmaximum click-to-door\tpay per order\tguaranteed pay per hour\n\
+         {}\t{}\t{}\t{}\t{}\t{}\t{}\n",
+        p.metres_per_minute,
+        p.pickup_service_min,
+        p.dropoff_service_min,
+        p.target_click_to_door_min,
+        p.maximum_click_to_door_min,
+        p.pay_per_order,
+        p.guaranteed_pay_per_hour,
+    );
+    for (name, text) in [
+        (ORDERS_FILE, orders),
+        (RESTAURANTS_FILE, restaurants),
+        (COURIERS_FILE, couriers),
+        (PARAMETERS_FILE, parameters),
+    ] {
+        std::fs::write(dir.join(name), text).unwrap();
     }
 }

@@ -100,10 +100,11 @@ impl History {
         self.now.map(|now| self.minute(now))
     }
 
-    /// All trips, in the order in which they were assigned.
-    pub(super) fn trips(&self) -> impl Iterator<Item = (OfferId, &Trip)> {
-        let of = |offer: &OfferId| Some((*offer, self.trips.get(offer)?));
-        self.sequence.iter().filter_map(of)
+    /// The trips in the order in which they were assigned, without the first `seen`.
+    pub(super) fn trips_after(&self, seen: usize) -> impl Iterator<Item = (OfferId, &Trip)> {
+        let new = self.sequence.get(seen..).unwrap_or_default();
+        new.iter()
+            .filter_map(|offer| Some((*offer, self.trips.get(offer)?)))
     }
 
     pub(super) fn trip(&self, offer: &OfferId) -> Option<&Trip> {

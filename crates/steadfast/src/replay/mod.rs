@@ -32,6 +32,7 @@ mod records;
 mod storage;
 pub mod summary;
 mod table;
+mod trips;
 mod walk;
 
 #[cfg(test)]
@@ -71,7 +72,7 @@ pub struct Args {
 pub struct Progress {
     /// Minutes that are over.
     pub minute: u64,
-    /// Minutes until the last shift ends. The last trips may take longer; then `minute` stays at
+    /// Minutes until the last shift and the last placement are over. The last trips may take longer; then `minute` stays at
     /// this.
     pub of: u64,
     /// Orders delivered so far.
@@ -105,7 +106,7 @@ pub fn run(args: &Args, mut progress: impl FnMut(Progress)) -> Result<Report, Er
     let begun = clock.monotonic();
     let day = Day::read(&args.dir)?;
     let mut driver = Driver::start(&day, args)?;
-    let of = driver.last_shift_ends();
+    let of = driver.minutes();
     while let Some(minute) = driver.next_minute() {
         driver.minute(minute)?;
         let over = u64::try_from(minute + 1).unwrap_or(0);

@@ -107,18 +107,14 @@ impl Platform {
         Ok(platform)
     }
 
-    /// Moves the clock, and lets everything happen that is due then.
-    pub(super) fn advance_to(&mut self, moment: Monotonic) -> Result<(), Error> {
-        self.sim.sim_clock().advance_to(moment);
-        self.sim.settle();
-        self.check()
-    }
-
-    /// Does something, and all that follows from it.
-    pub(super) fn run<T: 'static>(
+    /// Moves the clock and does something there, with all that is due then and all that follows
+    /// from it.
+    pub(super) fn at<T: 'static>(
         &mut self,
+        moment: Monotonic,
         work: impl Future<Output = T> + 'static,
     ) -> Result<T, Error> {
+        self.sim.sim_clock().advance_to(moment);
         let output = self.sim.block_on(work);
         self.check()?;
         Ok(output)
@@ -126,10 +122,8 @@ impl Platform {
 
     /// Lets the dispatcher decide.
     pub(super) fn tick(&mut self) -> Result<(), Error> {
-        let ticker = self.ticker.clone();
-        self.run(async move { ticker.tick().await })?;
-        self.sim.settle();
-        self.check()
+        let (ticker, now) = (self.ticker.clone(), self.sim.clock().monotonic());
+        self.at(now, async move { ticker.tick().await })
     }
 
     fn check(&self) -> Result<(), Error> {

@@ -54,8 +54,10 @@ impl Journals {
         sim.on_idle(move || match commit(&mut writers) {
             Ok(progress) => progress,
             Err(error) => {
+                // One journal that stands still would leave the others waiting for it.
+                writers.clear();
                 failed.borrow_mut().get_or_insert(error);
-                false
+                true
             }
         });
         Ok(Self {
@@ -103,7 +105,41 @@ fn refuse_strangers(data: &Path) -> Result<(), StorageError> {
 fn commit(writers: &mut [Writer]) -> Result<bool, Arc<StorageError>> {
     let mut progress = false;
     for writer in writers {
-        progress |= writer.run_once()? > 0;
+        let committed = writer.run_once()? > 0;
+        progress |= committed;
+        #[cfg(test)]
+        if committed {
+            fuse::burn().map_err(Arc::new)?;
+        }
     }
     Ok(progress)
+}
+
+/// Stops a replay after any number of commits, as a kill does.
+#[cfg(test)]
+pub(super) mod fuse {
+    use std::cell::Cell;
+
+    use super::StorageError;
+
+    thread_local! {
+        static LEFT: Cell<Option<u32>> = const { Cell::new(None) };
+    }
+
+    /// After so many commits of replays on this thread, the next one is the last.
+    pub(crate) fn set(commits: Option<u32>) {
+        LEFT.set(commits);
+    }
+
+    pub(super) fn burn() -> Result<(), StorageError> {
+        let left = LEFT.get();
+        LEFT.set(left.map(|left| left.saturating_sub(1)));
+        match left {
+            Some(0) => Err(StorageError::Other {
+                context: "the fuse of a test",
+                source: "killed".into(),
+            }),
+            _ => Ok(()),
+        }
+    }
 }

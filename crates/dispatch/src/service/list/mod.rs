@@ -27,8 +27,6 @@ mod projection;
 mod scan;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod cost;
 
 use std::sync::{Mutex, PoisonError};
 

@@ -97,14 +97,14 @@ impl Batch<'_> {
     ) -> std::result::Result<(), Stop> {
         let consumer = self.name(&processed.consumer)?;
         let seen = match &processed.message {
-            MessageRef::Sequence { key, sequence } => {
+            MessageRef::Sequence { key, sequence } | MessageRef::UpTo { key, sequence } => {
                 let mark = (consumer, self.key(key)?);
                 let highest = self.highest(&mark)?;
                 let seen = *sequence <= highest;
                 if !seen {
                     self.state.sequences.set(mark, (*sequence, write.at));
                 }
-                seen
+                seen && matches!(processed.message, MessageRef::Sequence { .. })
             }
             MessageRef::Id(id) => {
                 let twice = || {

@@ -31,7 +31,7 @@ impl Batch<'_> {
                     ..
                 } => Some(id),
                 Processed {
-                    message: MessageRef::Sequence { .. },
+                    message: MessageRef::Sequence { .. } | MessageRef::UpTo { .. },
                     ..
                 } => None,
             });
