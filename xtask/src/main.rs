@@ -40,9 +40,7 @@ fn main() -> ExitCode {
         }
         [] => return usage("name a chore"),
         [other, ..] => {
-            return usage(&format!(
-                "there is no chore {other:?}, or not with these words"
-            ));
+            return usage(&format!("there is no chore {other:?}, or not with these words"));
         }
     };
     match result {

@@ -32,9 +32,7 @@ impl Options {
                     let number = number.filter(|number| *number > 0);
                     options.seeds = Some(number.ok_or("--seeds needs a number above zero")?);
                 }
-                "--" => options
-                    .rest
-                    .extend(words.by_ref().map(|word| (*word).to_owned())),
+                "--" => options.rest.extend(words.by_ref().map(|word| (*word).to_owned())),
                 other => return Err(format!("test: {other:?} is not understood")),
             }
         }
@@ -59,9 +57,7 @@ impl Totals {
         let count = |what: &str| {
             let mut parts = summary.split(['.', ';']).map(str::trim);
             let number = parts.find_map(|part| part.strip_suffix(what));
-            number
-                .and_then(|number| number.trim().parse::<u64>().ok())
-                .unwrap_or(0)
+            number.and_then(|number| number.trim().parse::<u64>().ok()).unwrap_or(0)
         };
         self.passed += count("passed");
         self.failed += count("failed");
@@ -76,10 +72,7 @@ impl Totals {
 pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
     let mut cargo = crate::cargo();
     cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    cargo
-        .args(&options.rest)
-        .current_dir(root)
-        .stdout(Stdio::piped());
+    cargo.args(&options.rest).current_dir(root).stdout(Stdio::piped());
     if let Some(seeds) = options.seeds {
         cargo.env(SEEDS, seeds.to_string());
     }
@@ -97,10 +90,7 @@ pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
         println!("left out: the recorded days, because {DATA} does not say where they are");
     }
     if totals.ignored > 0 {
-        println!(
-            "left out: {} tests that are marked as ignored",
-            totals.ignored
-        );
+        println!("left out: {} tests that are marked as ignored", totals.ignored);
     }
     println!("{} passed, {} failed", totals.passed, totals.failed);
     if !status.success() && totals.failed == 0 {
@@ -124,32 +114,14 @@ mod tests {
         ] {
             totals.add(line);
         }
-        assert_eq!(
-            totals,
-            Totals {
-                passed: 8,
-                failed: 2,
-                ignored: 1
-            }
-        );
+        assert_eq!(totals, Totals { passed: 8, failed: 2, ignored: 1 });
     }
 
     #[test]
     fn the_words_are_understood_or_refused() {
         let options = Options::parse(&["--seeds", "50", "--", "-p", "x"]).unwrap();
-        assert_eq!(
-            options,
-            Options {
-                seeds: Some(50),
-                rest: vec!["-p".into(), "x".into()]
-            }
-        );
-        for words in [
-            &["--seeds"][..],
-            &["--seeds", "many"],
-            &["--seeds", "0"],
-            &["--fast"],
-        ] {
+        assert_eq!(options, Options { seeds: Some(50), rest: vec!["-p".into(), "x".into()] });
+        for words in [&["--seeds"][..], &["--seeds", "many"], &["--seeds", "0"], &["--fast"]] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }
     }

@@ -26,12 +26,7 @@ fn routes() -> Router {
     let (journal, _writer) = Journal::new(memory::Engine::new(), clock.clone());
     let options = ServiceOptions::default();
     let services = Services::new(journal, clock.clone(), Ids::seeded(1), options);
-    router(Api::new(
-        services,
-        clock,
-        Lifecycle::default(),
-        Options::default(),
-    ))
+    router(Api::new(services, clock, Lifecycle::default(), Options::default()))
 }
 
 fn send(routes: &Router, request: Request<Body>) -> u16 {
@@ -44,10 +39,7 @@ fn place() -> Request<Body> {
         .header("host", "127.0.0.1:7070")
         .header("content-type", "application/json")
         .header("content-length", BODY.len())
-        .header(
-            "idempotency-key",
-            "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"",
-        )
+        .header("idempotency-key", "\"8e03978e-40d5-43dd-bc93-6894a57f9324\"")
         .body(Body::from(BODY));
     request.unwrap_or_default()
 }
@@ -56,23 +48,15 @@ fn place() -> Request<Body> {
 fn refused(bencher: divan::Bencher<'_, '_>) {
     let routes = routes();
     assert_eq!(send(&routes, place()), 400);
-    bencher
-        .with_inputs(place)
-        .bench_values(|request| send(&routes, request));
+    bencher.with_inputs(place).bench_values(|request| send(&routes, request));
 }
 
 #[divan::bench]
 fn shown(bencher: divan::Bencher<'_, '_>) {
     let routes = routes();
-    let zones = || {
-        Request::get("/zones")
-            .body(Body::empty())
-            .unwrap_or_default()
-    };
+    let zones = || Request::get("/zones").body(Body::empty()).unwrap_or_default();
     assert_eq!(send(&routes, zones()), 200);
-    bencher
-        .with_inputs(zones)
-        .bench_values(|request| send(&routes, request));
+    bencher.with_inputs(zones).bench_values(|request| send(&routes, request));
 }
 
 #[divan::bench]

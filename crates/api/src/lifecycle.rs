@@ -70,8 +70,7 @@ impl Lifecycle {
 
     /// The part works again.
     pub fn restored(&self, part: &'static str) {
-        self.state
-            .send_if_modified(|state| state.cut_off.remove(part).is_some());
+        self.state.send_if_modified(|state| state.cut_off.remove(part).is_some());
     }
 
     /// How it is now.
@@ -86,11 +85,7 @@ impl Lifecycle {
         }
         let cut_off = state.cut_off.iter();
         reasons.extend(cut_off.map(|(part, reason)| format!("cut off: {part}: {reason}")));
-        Readiness {
-            ready: reasons.is_empty(),
-            phase: state.phase,
-            reasons,
-        }
+        Readiness { ready: reasons.is_empty(), phase: state.phase, reasons }
     }
 
     /// Completes once no more work is to be taken.
@@ -98,9 +93,7 @@ impl Lifecycle {
         // Holding the sender keeps the channel open for as long as somebody waits.
         let (state, mut changes) = (Arc::clone(&self.state), self.state.subscribe());
         async move {
-            let _ = changes
-                .wait_for(|state| state.phase == Phase::Draining)
-                .await;
+            let _ = changes.wait_for(|state| state.phase == Phase::Draining).await;
             drop(state);
         }
     }

@@ -85,9 +85,7 @@ where
             let start = state.clock().monotonic();
             let clock = state.clock().clone();
             let response = handler(state, request).await.into_response();
-            meter
-                .seconds
-                .record((clock.monotonic() - start).as_secs_f64());
+            meter.seconds.record((clock.monotonic() - start).as_secs_f64());
             meter.count(response.status());
             response
         }

@@ -53,14 +53,7 @@ impl Api {
     /// The public face of some services. Tracking streams end when `lifecycle` drains.
     #[must_use]
     pub fn new(services: Services, clock: Clock, lifecycle: Lifecycle, options: Options) -> Self {
-        Self {
-            inner: Arc::new(Inner {
-                services,
-                clock,
-                lifecycle,
-                options,
-            }),
-        }
+        Self { inner: Arc::new(Inner { services, clock, lifecycle, options }) }
     }
 
     pub(crate) fn services(&self) -> &Services {
@@ -81,11 +74,7 @@ impl Api {
 
     /// How long the request may take, by its headers.
     pub(crate) fn time_allowed(&self, headers: &HeaderMap) -> Result<Duration, Problem> {
-        let Options {
-            deadline,
-            deadline_max,
-            ..
-        } = *self.options();
+        let Options { deadline, deadline_max, .. } = *self.options();
         headers::time_allowed(headers, deadline, deadline_max)
     }
 

@@ -14,21 +14,14 @@ async fn start_shift(city: &City, courier: &str) {
     let ends_at = (city.clock.now() + Duration::from_secs(3_600)).to_string();
     let shift = json!({"location": {"x": 22_000, "y": 16_000}, "ends_at": ends_at}).to_string();
     let line = format!("PUT /couriers/{courier}/shift");
-    city.server
-        .send(&line, &[JSON], shift.as_bytes())
-        .await
-        .ok();
+    city.server.send(&line, &[JSON], shift.as_bytes()).await.ok();
 }
 
 /// The first offer that a courier gets.
 async fn offer(server: &Running, courier: &str) -> Value {
     within(20, async {
         loop {
-            let offers = server
-                .get(&format!("/couriers/{courier}/offers"))
-                .await
-                .ok()
-                .json();
+            let offers = server.get(&format!("/couriers/{courier}/offers")).await.ok().json();
             if let Some(offer) = offers["offers"].get(0) {
                 return offer.clone();
             }
@@ -60,22 +53,12 @@ async fn an_order_is_placed_offered_delivered_and_paid_for() {
     assert_eq!(offer["orders"][0]["id"], order);
     let id = offer["id"].as_str().unwrap();
     let mine = r#"{"courier":"c1"}"#;
-    let theirs = server
-        .post(&format!("/offers/{id}/accept"), r#"{"courier":"c2"}"#)
-        .await;
-    assert_eq!(
-        (theirs.status, theirs.code().as_str()),
-        (403, "wrong_courier")
-    );
-    let early = server
-        .post(&format!("/assignments/{id}/delivered"), mine)
-        .await;
+    let theirs = server.post(&format!("/offers/{id}/accept"), r#"{"courier":"c2"}"#).await;
+    assert_eq!((theirs.status, theirs.code().as_str()), (403, "wrong_courier"));
+    let early = server.post(&format!("/assignments/{id}/delivered"), mine).await;
     assert_eq!((early.status, early.code().as_str()), (409, "order_state"));
     // An offer is no assignment yet.
-    assert_eq!(
-        assignments(server, "c1").await,
-        json!({ "assignments": [] })
-    );
+    assert_eq!(assignments(server, "c1").await, json!({ "assignments": [] }));
     for (step, status) in [
         ("offers/{}/accept", "assigned"),
         ("offers/{}/accept", "assigned"),
@@ -99,20 +82,13 @@ async fn an_order_is_placed_offered_delivered_and_paid_for() {
         })
         .await;
     }
-    let late = server
-        .send(&format!("POST /orders/{order}/cancel"), &[], b"")
-        .await;
+    let late = server.send(&format!("POST /orders/{order}/cancel"), &[], b"").await;
     assert_eq!((late.status, late.code().as_str()), (409, "order_state"));
 
     // The stream ends by itself once the payment is taken.
     let mut text = String::new();
-    within(20, tracking.read_to_string(&mut text))
-        .await
-        .unwrap();
-    let kinds: Vec<_> = text
-        .lines()
-        .filter_map(|line| line.strip_prefix("event: "))
-        .collect();
+    within(20, tracking.read_to_string(&mut text)).await.unwrap();
+    let kinds: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
     let expected = [
         "placed",
         "stock_reserved",
@@ -127,9 +103,7 @@ async fn an_order_is_placed_offered_delivered_and_paid_for() {
     ];
     assert_eq!(kinds, expected);
     let seen = format!("Last-Event-ID: {}", expected.len());
-    let over = server
-        .send(&format!("GET /orders/{order}/track"), &[&seen], b"")
-        .await;
+    let over = server.send(&format!("GET /orders/{order}/track"), &[&seen], b"").await;
     assert_eq!(over.status, 204);
 }
 

@@ -20,11 +20,7 @@ async fn pages_show_every_order_once_newest_first() {
     placed.reverse();
     let (mut listed, mut cursor) = (Vec::new(), String::new());
     loop {
-        let page = server
-            .get(&format!("/orders?limit=3{cursor}"))
-            .await
-            .ok()
-            .json();
+        let page = server.get(&format!("/orders?limit=3{cursor}")).await.ok().json();
         let orders = page["orders"].as_array().unwrap();
         listed.extend(orders.iter().map(|order| order["id"].clone()));
         match page["next_cursor"].as_str() {
@@ -73,11 +69,7 @@ async fn a_cursor_of_somebody_else_is_refused() {
     let city = City::start().await;
     for cursor in ["nonsense", "%00", "%F0%9F%8D%B1"] {
         let reply = city.server.get(&format!("/orders?cursor={cursor}")).await;
-        assert_eq!(
-            (reply.status, reply.code().as_str()),
-            (400, "invalid_request"),
-            "{cursor}"
-        );
+        assert_eq!((reply.status, reply.code().as_str()), (400, "invalid_request"), "{cursor}");
         assert_eq!(reply.json()["field"], "cursor");
     }
 }

@@ -43,10 +43,7 @@ fn operations(document: &Value) -> Vec<(String, String, Value)> {
 
 #[test]
 fn the_document_and_the_page_of_errors_are_as_committed() {
-    golden(
-        "openapi.json",
-        std::str::from_utf8(&openapi::json()).unwrap(),
-    );
+    golden("openapi.json", std::str::from_utf8(&openapi::json()).unwrap());
     golden("../../docs/errors.md", &Code::page());
 }
 
@@ -54,12 +51,7 @@ fn the_document_and_the_page_of_errors_are_as_committed() {
 fn every_code_is_in_the_document_and_on_the_page() {
     let document = document();
     let codes = document["components"]["schemas"]["Problem"]["properties"]["code"]["enum"].clone();
-    let listed: Vec<_> = codes
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(Value::as_str)
-        .collect();
+    let listed: Vec<_> = codes.as_array().unwrap().iter().filter_map(Value::as_str).collect();
     let all: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
     assert_eq!(listed, all);
     // The test above holds docs/errors.md to this page.
@@ -73,11 +65,8 @@ fn every_code_is_in_the_document_and_on_the_page() {
 fn every_reference_leads_somewhere() {
     let document = document();
     let text = document.to_string();
-    let references: Vec<_> = text
-        .split("\"$ref\":\"")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap())
-        .collect();
+    let references: Vec<_> =
+        text.split("\"$ref\":\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
     assert!(references.len() > 50);
     for reference in references {
         let pointer = reference.strip_prefix('#').unwrap();
@@ -114,15 +103,8 @@ async fn every_operation_has_its_route() {
     for (method, path, _) in operations(&document) {
         let line = format!("{method} {}", path.replace("{id}", "x"));
         let reply = server.send(&line, &[], b"").await;
-        let code = if reply.status >= 400 {
-            reply.code()
-        } else {
-            String::new()
-        };
-        assert!(
-            !["route_not_found", "method_not_allowed"].contains(&code.as_str()),
-            "{line}"
-        );
+        let code = if reply.status >= 400 { reply.code() } else { String::new() };
+        assert!(!["route_not_found", "method_not_allowed"].contains(&code.as_str()), "{line}");
     }
 }
 
@@ -155,9 +137,6 @@ async fn a_server_explains_itself() {
     assert_eq!(served.header("content-type"), Some("application/json"));
     assert_eq!(served.body, openapi::json());
     let page = server.get("/errors").await.ok();
-    assert_eq!(
-        page.header("content-type"),
-        Some("text/markdown; charset=utf-8")
-    );
+    assert_eq!(page.header("content-type"), Some("text/markdown; charset=utf-8"));
     assert_eq!(page.body, Code::page().as_bytes());
 }

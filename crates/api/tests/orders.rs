@@ -24,14 +24,7 @@ async fn a_retry_gets_the_identical_body() {
     assert_eq!(first.header("idempotency-replayed"), None);
 
     // The order goes on; the answer to the request that placed it does not.
-    world
-        .happen(
-            &id(&first),
-            StockReserved {
-                reservation: "r-1".to_owned(),
-            },
-        )
-        .await;
+    world.happen(&id(&first), StockReserved { reservation: "r-1".to_owned() }).await;
     let spelled = BENTO.replace(',', " ,\n ");
     for (key, body) in [("\"8e03\"", BENTO), ("8e03", &spelled)] {
         let again = server.place(key, body).await;
@@ -52,10 +45,7 @@ async fn a_key_belongs_to_one_content_and_one_tenant() {
     let server = Running::of(&world).await;
     let first = server.place("k", BENTO).await.ok();
     let other = server.place("k", &BENTO.replace("18000", "18001")).await;
-    assert_eq!(
-        (other.status, other.code().as_str()),
-        (422, "idempotency_key_reused")
-    );
+    assert_eq!((other.status, other.code().as_str()), (422, "idempotency_key_reused"));
     let tenant = [JSON, "Idempotency-Key: k", "X-Tenant: kim"];
     let theirs = server.send("POST /orders", &tenant, BENTO.as_bytes()).await;
     assert_eq!(theirs.status, 201);
@@ -72,10 +62,7 @@ async fn fifty_at_once_place_one_order() {
     assert_eq!(created, 1);
     for reply in &replies {
         assert_eq!(reply.body, replies[0].body);
-        assert_eq!(
-            reply.header("idempotency-replayed").is_some(),
-            reply.status == 200
-        );
+        assert_eq!(reply.header("idempotency-replayed").is_some(), reply.status == 200);
     }
 }
 
@@ -87,11 +74,7 @@ async fn a_body_may_come_in_pieces() {
     let server = Running::of(&world).await;
     let mut chunked = support::request(
         "POST /orders",
-        &[
-            JSON,
-            "Idempotency-Key: pieces",
-            "Transfer-Encoding: chunked",
-        ],
+        &[JSON, "Idempotency-Key: pieces", "Transfer-Encoding: chunked"],
         b"",
     );
     let (head, tail) = BENTO.split_at(40);
@@ -115,14 +98,7 @@ async fn an_order_can_be_seen_as_it_was() {
     let path = format!("/orders/{}", id(&placed));
     let placed_at = placed.json()["placed_at"].as_str().unwrap().to_owned();
     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    world
-        .happen(
-            &id(&placed),
-            StockReserved {
-                reservation: "r-1".to_owned(),
-            },
-        )
-        .await;
+    world.happen(&id(&placed), StockReserved { reservation: "r-1".to_owned() }).await;
 
     for at in ["1".to_owned(), placed_at.replace(":", "%3A")] {
         let then = server.get(&format!("{path}?at={at}")).await.ok();
@@ -132,35 +108,17 @@ async fn an_order_can_be_seen_as_it_was() {
         );
     }
     let before = server.get(&format!("{path}?at=2020-01-01T00:00:00Z")).await;
-    assert_eq!(
-        (before.status, before.code().as_str()),
-        (404, "order_not_found")
-    );
+    assert_eq!((before.status, before.code().as_str()), (404, "order_not_found"));
 
-    let same = server
-        .send(&format!("GET {path}"), &["If-None-Match: \"2\""], b"")
-        .await;
-    assert_eq!(
-        (same.status, same.body.len(), same.header("etag")),
-        (304, 0, Some("\"2\""))
-    );
-    let changed = server
-        .send(&format!("GET {path}"), &["If-None-Match: \"1\""], b"")
-        .await;
+    let same = server.send(&format!("GET {path}"), &["If-None-Match: \"2\""], b"").await;
+    assert_eq!((same.status, same.body.len(), same.header("etag")), (304, 0, Some("\"2\"")));
+    let changed = server.send(&format!("GET {path}"), &["If-None-Match: \"1\""], b"").await;
     assert_eq!(changed.status, 200);
 
-    let events = server
-        .get(&format!("{path}/events?limit=1"))
-        .await
-        .ok()
-        .json();
+    let events = server.get(&format!("{path}/events?limit=1")).await.ok().json();
     assert_eq!(events["events"][0]["type"], "placed");
     assert_eq!(events["next_after"], 1);
-    let events = server
-        .get(&format!("{path}/events?after=1"))
-        .await
-        .ok()
-        .json();
+    let events = server.get(&format!("{path}/events?after=1")).await.ok().json();
     assert_eq!(events["events"][0]["type"], "stock_reserved");
     assert_eq!(events["next_after"], json!(null));
 }
@@ -172,15 +130,9 @@ async fn cancelling_minds_the_version() {
     let order = id(&server.place("k", BENTO).await.ok());
     let cancel = format!("POST /orders/{order}/cancel");
     let stale = server.send(&cancel, &["If-Match: \"7\""], b"").await;
-    assert_eq!(
-        (stale.status, stale.code().as_str()),
-        (412, "version_mismatch")
-    );
+    assert_eq!((stale.status, stale.code().as_str()), (412, "version_mismatch"));
     let reason = br#"{"reason":"changed my mind"}"#;
-    let gone = server
-        .send(&cancel, &[JSON, "If-Match: \"1\""], reason)
-        .await
-        .ok();
+    let gone = server.send(&cancel, &[JSON, "If-Match: \"1\""], reason).await.ok();
     assert_eq!(gone.json()["status"], "compensating");
     assert_eq!(gone.json()["reason"], "changed my mind");
     assert_eq!(gone.header("etag"), Some("\"2\""));
@@ -209,74 +161,40 @@ async fn zones_and_couriers_are_made_and_shown() {
     let world = World::new();
     let server = Running::of(&world).await;
     let zone = br#"{"capacity":5,"area":{"min":{"x":0,"y":0},"max":{"x":9,"y":9}}}"#;
-    let made = server
-        .send("PUT /zones/gang%20nam", &[JSON], zone)
-        .await
-        .ok();
+    let made = server.send("PUT /zones/gang%20nam", &[JSON], zone).await.ok();
     assert_eq!(
         (made.json()["id"].as_str(), made.json()["capacity"].as_u64()),
         (Some("gang nam"), Some(5))
     );
-    assert_eq!(
-        server.get("/zones/gang%20nam").await.ok().json(),
-        made.json()
-    );
+    assert_eq!(server.get("/zones/gang%20nam").await.ok().json(), made.json());
     assert!(
-        server.get("/zones").await.ok().json()["zones"]
-            .as_array()
-            .unwrap()
-            .contains(&made.json())
+        server.get("/zones").await.ok().json()["zones"].as_array().unwrap().contains(&made.json())
     );
     let missing = server.get("/zones/nowhere").await;
-    assert_eq!(
-        (missing.status, missing.code().as_str()),
-        (404, "not_found")
-    );
+    assert_eq!((missing.status, missing.code().as_str()), (404, "not_found"));
 
     let ends_at = (world.clock.now() + std::time::Duration::from_secs(3_600)).to_string();
     let shift =
         json!({"location": {"x": 1, "y": 2}, "ends_at": ends_at, "capacity": 2}).to_string();
-    let courier = server
-        .send("PUT /couriers/c1/shift", &[JSON], shift.as_bytes())
-        .await
-        .ok();
+    let courier = server.send("PUT /couriers/c1/shift", &[JSON], shift.as_bytes()).await.ok();
     assert_eq!(courier.json()["zone"], "gang nam");
     assert_eq!(server.get("/couriers/c1").await.ok().json(), courier.json());
-    server
-        .send("POST /couriers/c1/heartbeat", &[], b"")
-        .await
-        .ok();
+    server.send("POST /couriers/c1/heartbeat", &[], b"").await.ok();
     let moved = br#"{"location":{"x":3,"y":4}}"#;
-    let moved = server
-        .send("POST /couriers/c1/heartbeat", &[JSON], moved)
-        .await
-        .ok();
+    let moved = server.send("POST /couriers/c1/heartbeat", &[JSON], moved).await.ok();
     assert_eq!(moved.json()["location"], json!({"x": 3.0, "y": 4.0}));
-    assert_eq!(
-        server.get("/couriers/c1/offers").await.ok().json(),
-        json!({"offers": []})
-    );
+    assert_eq!(server.get("/couriers/c1/offers").await.ok().json(), json!({"offers": []}));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_is_kept() {
     // No place to prepare an order in: the request waits until its time is up.
-    let options = steadfast_dispatch::service::Options {
-        preparing_max: 0,
-        ..Default::default()
-    };
+    let options = steadfast_dispatch::service::Options { preparing_max: 0, ..Default::default() };
     let world = World::with(options);
     let server = Running::of(&world).await;
-    let headers = [
-        JSON,
-        "Idempotency-Key: k",
-        "x-envoy-expected-rq-timeout-ms: 50",
-    ];
+    let headers = [JSON, "Idempotency-Key: k", "x-envoy-expected-rq-timeout-ms: 50"];
     let started = world.clock.monotonic();
     let late = within(5, server.send("POST /orders", &headers, BENTO.as_bytes())).await;
-    assert_eq!(
-        (late.status, late.code().as_str()),
-        (504, "deadline_exceeded")
-    );
+    assert_eq!((late.status, late.code().as_str()), (504, "deadline_exceeded"));
     assert!(world.clock.monotonic() - started >= std::time::Duration::from_millis(50));
 }

@@ -36,27 +36,18 @@ async fn one_connection_too_many_is_told_so_and_the_others_go_on() {
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut stream = server.connect().await;
-        stream
-            .write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
         let mut buffer = [0; 512];
         let read = within(5, stream.read(&mut buffer)).await.unwrap();
         assert!(buffer[..read].starts_with(b"HTTP/1.1 200"));
         held.push(stream);
     }
     let refused = server.get("/").await;
-    assert_eq!(
-        (refused.status, refused.code().as_str()),
-        (503, "overloaded")
-    );
+    assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
     assert_eq!(refused.header("retry-after"), Some("1"));
     // Those inside do not notice.
     let mut first = held.pop().unwrap();
-    first
-        .write_all(&support::request("GET /", &[], b""))
-        .await
-        .unwrap();
+    first.write_all(&support::request("GET /", &[], b"")).await.unwrap();
     assert_eq!(Reply::read_to_end(&mut first).await.status, 200);
     // And the place that became free is taken again.
     within(10, async {
@@ -110,17 +101,10 @@ async fn a_body_that_trickles_in_is_cut_off() {
     let short = Duration::from_millis(100);
     let server = Running::over(world.router(), |options| options.body_timeout = short).await;
     let mut stream = server.connect().await;
-    let whole = support::request(
-        "POST /orders",
-        &[JSON, "Idempotency-Key: k"],
-        BENTO.as_bytes(),
-    );
+    let whole = support::request("POST /orders", &[JSON, "Idempotency-Key: k"], BENTO.as_bytes());
     stream.write_all(&whole[..whole.len() - 10]).await.unwrap();
     let reply = Reply::parse(&ended(&mut stream).await);
-    assert_eq!(
-        (reply.status, reply.code().as_str()),
-        (408, "request_timeout")
-    );
+    assert_eq!((reply.status, reply.code().as_str()), (408, "request_timeout"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -130,10 +114,7 @@ async fn a_head_without_end_is_refused() {
     let reply = server.send("GET /", &[&long], b"").await;
     assert_eq!(reply.status, 431);
     assert_eq!(
-        server
-            .exchange(b"\x16\x03\x01\x02\x00\x01 this is no HTTP\r\n\r\n")
-            .await
-            .status,
+        server.exchange(b"\x16\x03\x01\x02\x00\x01 this is no HTTP\r\n\r\n").await.status,
         400
     );
     assert_eq!(server.get("/").await.status, 200);
@@ -153,10 +134,7 @@ async fn a_reader_that_does_not_read_is_cut_off() {
     })
     .await;
     let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET /endless HTTP/1.1\r\nHost: t\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /endless HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
     // While it holds the only place, nobody else comes in; then it is cut.
     within(10, async {
         while server.get("/").await.status != 404 {
@@ -187,15 +165,11 @@ async fn draining_finishes_what_is_at_work() {
     };
     let server = Running::over(hello().route("/slow", get(slow)), |_| ()).await;
     let mut idle = server.connect().await;
-    idle.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n")
-        .await
-        .unwrap();
+    idle.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
     let mut buffer = [0; 512];
     assert_ne!(within(5, idle.read(&mut buffer)).await.unwrap(), 0);
     let mut busy = server.connect().await;
-    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: t\r\n\r\n")
-        .await
-        .unwrap();
+    busy.write_all(b"GET /slow HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
     within(5, at_work.recv()).await.unwrap();
     let address = server.address;
     assert_eq!(within(5, server.drain()).await.cut, 0);
@@ -211,10 +185,7 @@ async fn draining_has_a_bound() {
     let short = Duration::from_millis(100);
     let server = Running::over(router, |options| options.drain_timeout = short).await;
     let mut stream = server.connect().await;
-    stream
-        .write_all(b"GET /forever HTTP/1.1\r\nHost: t\r\n\r\n")
-        .await
-        .unwrap();
+    stream.write_all(b"GET /forever HTTP/1.1\r\nHost: t\r\n\r\n").await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(within(5, server.drain()).await.cut, 1);
 }
@@ -222,19 +193,11 @@ async fn draining_has_a_bound() {
 #[tokio::test]
 async fn others_come_in_only_with_a_token_or_an_explicit_word() {
     let everywhere = Options::new("test", ([0, 0, 0, 0], 0).into());
-    let refused = Server::bind(everywhere.clone(), Clock::system())
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(refused, Error::Exposed { name: "test", .. }),
-        "{refused}"
-    );
+    let refused = Server::bind(everywhere.clone(), Clock::system()).await.unwrap_err();
+    assert!(matches!(refused, Error::Exposed { name: "test", .. }), "{refused}");
     let token = Token::new("correct-horse-battery").unwrap();
     for access in [Access::Anyone, Access::Bearer(token)] {
-        let options = Options {
-            access,
-            ..everywhere.clone()
-        };
+        let options = Options { access, ..everywhere.clone() };
         Server::bind(options, Clock::system()).await.unwrap();
     }
 }
@@ -247,11 +210,7 @@ async fn a_token_is_asked_for_on_every_request() {
     let server = Running::over(world.router(), |options| options.access = access).await;
     for path in ["/zones", "/openapi.json", "/nowhere"] {
         let reply = server.get(path).await;
-        assert_eq!(
-            (reply.status, reply.code().as_str()),
-            (401, "unauthorized"),
-            "{path}"
-        );
+        assert_eq!((reply.status, reply.code().as_str()), (401, "unauthorized"), "{path}");
         assert_eq!(reply.header("www-authenticate"), Some("Bearer"));
     }
     let good = ["Authorization: Bearer correct-horse-battery"];
@@ -260,19 +219,10 @@ async fn a_token_is_asked_for_on_every_request() {
 
 #[tokio::test]
 async fn a_taken_port_is_an_error_that_names_it() {
-    let server = Server::bind(
-        Options::new("a", ([127, 0, 0, 1], 0).into()),
-        Clock::system(),
-    );
+    let server = Server::bind(Options::new("a", ([127, 0, 0, 1], 0).into()), Clock::system());
     let address = server.await.unwrap().address();
     let held = tokio::net::TcpListener::bind(address).await.unwrap();
-    let error = Server::bind(Options::new("b", address), Clock::system())
-        .await
-        .unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .starts_with(&format!("the b listener cannot listen on {address}"))
-    );
+    let error = Server::bind(Options::new("b", address), Clock::system()).await.unwrap_err();
+    assert!(error.to_string().starts_with(&format!("the b listener cannot listen on {address}")));
     drop(held);
 }

@@ -40,15 +40,8 @@ impl Embedded {
         let reserved = table.reserved().saturating_add(TOKENS_RESERVED);
         tokens.save(reserved)?;
         table.reserve(reserved);
-        let state = State {
-            table,
-            tokens: Box::new(tokens),
-            failed: None,
-        };
-        Ok(Self {
-            clock,
-            state: Arc::new(Mutex::new(state)),
-        })
+        let state = State { table, tokens: Box::new(tokens), failed: None };
+        Ok(Self { clock, state: Arc::new(Mutex::new(state)) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -64,10 +57,7 @@ impl Embedded {
     fn grant_now(&self, resource: &str, length: Duration) -> Result<Grant, Error> {
         if !(1..=RESOURCE_BYTES_MAX).contains(&resource.len()) {
             let resource = resource.to_owned();
-            return Err(Error::Name {
-                resource,
-                limit: RESOURCE_BYTES_MAX,
-            });
+            return Err(Error::Name { resource, limit: RESOURCE_BYTES_MAX });
         }
         let now = self.clock.monotonic();
         let command = Command::Grant { resource, length };
@@ -90,25 +80,15 @@ impl Embedded {
 
     fn renew_now(&self, resource: &str, token: FencingToken) -> Result<(), Error> {
         let now = self.clock.monotonic();
-        match self
-            .state()
-            .table
-            .apply(now, Command::Renew { resource, token })
-        {
+        match self.state().table.apply(now, Command::Renew { resource, token }) {
             Outcome::Renewed { .. } => Ok(()),
-            _ => Err(Error::Over {
-                resource: resource.to_owned(),
-                token,
-            }),
+            _ => Err(Error::Over { resource: resource.to_owned(), token }),
         }
     }
 }
 
 fn held(resource: &str, until: Monotonic, now: Monotonic) -> Error {
-    Error::Held {
-        resource: resource.to_owned(),
-        remaining: until - now,
-    }
+    Error::Held { resource: resource.to_owned(), remaining: until - now }
 }
 
 impl State {
@@ -143,24 +123,18 @@ impl Coordinator for Embedded {
         resource: &'a str,
         token: FencingToken,
     ) -> BoxFuture<'a, Result<(), Error>> {
-        ready(())
-            .map(move |()| self.renew_now(resource, token))
-            .boxed()
+        ready(()).map(move |()| self.renew_now(resource, token)).boxed()
     }
 
     fn release(&self, resource: &str, token: FencingToken) {
         // That it has ended already is fine.
-        let _ = self
-            .state()
-            .table
-            .apply(self.clock.monotonic(), Command::Release { resource, token });
+        let _ =
+            self.state().table.apply(self.clock.monotonic(), Command::Release { resource, token });
     }
 }
 
 impl std::fmt::Debug for Embedded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Embedded")
-            .field("leases", &self.leases())
-            .finish_non_exhaustive()
+        f.debug_struct("Embedded").field("leases", &self.leases()).finish_non_exhaustive()
     }
 }

@@ -30,11 +30,7 @@ impl Leases {
         options: Options,
     ) -> Result<Self, Invalid> {
         options.check()?;
-        Ok(Self {
-            coordinator,
-            clock,
-            options,
-        })
+        Ok(Self { coordinator, clock, options })
     }
 
     /// Asks for the lease on a resource, once.
@@ -43,14 +39,8 @@ impl Leases {
     /// [`Error::Held`] when another holds it; see [`Error`].
     pub async fn acquire(&self, resource: &str) -> Result<Lease, Error> {
         let sent = self.clock.monotonic();
-        let grant = self
-            .coordinator
-            .grant(resource, self.options.length)
-            .await?;
-        let state = State {
-            deadline: sent + self.options.usable(),
-            lost: false,
-        };
+        let grant = self.coordinator.grant(resource, self.options.length).await?;
+        let state = State { deadline: sent + self.options.usable(), lost: false };
         let lease = Lease {
             coordinator: Arc::clone(&self.coordinator),
             clock: self.clock.clone(),
@@ -63,10 +53,7 @@ impl Leases {
         // An answer that took longer than the lease is useless; dropping it gives it back.
         match lease.check() {
             Ok(_) => Ok(lease),
-            Err(Lost { token, .. }) => Err(Error::Over {
-                resource: resource.to_owned(),
-                token,
-            }),
+            Err(Lost { token, .. }) => Err(Error::Over { resource: resource.to_owned(), token }),
         }
     }
 
@@ -94,9 +81,7 @@ impl Leases {
 
 impl std::fmt::Debug for Leases {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Leases")
-            .field("options", &self.options)
-            .finish_non_exhaustive()
+        f.debug_struct("Leases").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
@@ -167,18 +152,11 @@ impl Lease {
         let now = self.clock.monotonic();
         let mut state = self.state();
         state.lost |= now >= state.deadline;
-        if state.lost {
-            Err(self.loss())
-        } else {
-            Ok(self.token)
-        }
+        if state.lost { Err(self.loss()) } else { Ok(self.token) }
     }
 
     fn loss(&self) -> Lost {
-        Lost {
-            resource: self.resource.clone(),
-            token: self.token,
-        }
+        Lost { resource: self.resource.clone(), token: self.token }
     }
 
     /// Completes when the lease is lost: its deadline has passed without a renewal, or the
@@ -261,9 +239,7 @@ impl Drop for Lease {
 
 impl std::fmt::Debug for Lease {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            resource, token, ..
-        } = self;
+        let Self { resource, token, .. } = self;
         let deadline = self.deadline();
         f.debug_struct("Lease")
             .field("resource", resource)

@@ -71,29 +71,16 @@ impl Options {
     /// # Errors
     /// [`Invalid`] says which do not fit.
     pub fn check(&self) -> Result<(), Invalid> {
-        let Self {
-            length,
-            skew_p99,
-            round_trip,
-            drift_ppm,
-            ask_every,
-        } = *self;
+        let Self { length, skew_p99, round_trip, drift_ppm, ask_every } = *self;
         if length > LENGTH_MAX {
-            return Err(Invalid::TooLong {
-                length,
-                max: LENGTH_MAX,
-            });
+            return Err(Invalid::TooLong { length, max: LENGTH_MAX });
         }
         if drift_ppm >= 500_000 {
             return Err(Invalid::Drift(drift_ppm));
         }
         let needed = skew_p99.saturating_add(round_trip);
         if length <= needed || length <= self.margin() {
-            return Err(Invalid::TooShort {
-                length,
-                skew_p99,
-                round_trip,
-            });
+            return Err(Invalid::TooShort { length, skew_p99, round_trip });
         }
         if ask_every.is_zero() {
             return Err(Invalid::Asking);
@@ -142,38 +129,14 @@ mod tests {
             ..Options::default()
         };
         assert_eq!(options.check(), Ok(()));
-        let short = Options {
-            round_trip: ms(100),
-            ..options
-        };
+        let short = Options { round_trip: ms(100), ..options };
         assert!(matches!(short.check(), Err(Invalid::TooShort { .. })));
-        let drifting = Options {
-            drift_ppm: 499_999,
-            length: ms(19),
-            ..Options::default()
-        };
+        let drifting = Options { drift_ppm: 499_999, length: ms(19), ..Options::default() };
         assert!(matches!(drifting.check(), Err(Invalid::TooShort { .. })));
-        let long = Options {
-            length: LENGTH_MAX * 2,
-            ..options
-        };
+        let long = Options { length: LENGTH_MAX * 2, ..options };
         assert!(matches!(long.check(), Err(Invalid::TooLong { .. })));
-        assert!(
-            Options {
-                drift_ppm: 500_000,
-                ..options
-            }
-            .check()
-            .is_err()
-        );
-        assert_eq!(
-            Options {
-                ask_every: ms(0),
-                ..options
-            }
-            .check(),
-            Err(Invalid::Asking)
-        );
+        assert!(Options { drift_ppm: 500_000, ..options }.check().is_err());
+        assert_eq!(Options { ask_every: ms(0), ..options }.check(), Err(Invalid::Asking));
     }
 
     #[test]

@@ -147,10 +147,7 @@ impl Table {
     }
 
     fn expire(&mut self) {
-        while self
-            .next_deadline()
-            .is_some_and(|deadline| deadline <= self.now)
-        {
+        while self.next_deadline().is_some_and(|deadline| deadline <= self.now) {
             if let Some((_, resource)) = self.deadlines.pop_first() {
                 self.leases.remove(&resource);
             }
@@ -159,17 +156,12 @@ impl Table {
 
     fn grant(&mut self, resource: &str, length: Duration) -> Outcome {
         if let Some(entry) = self.leases.get(resource) {
-            return Outcome::Held {
-                until: entry.deadline,
-            };
+            return Outcome::Held { until: entry.deadline };
         }
         if self.leases.len() >= LEASES_MAX {
             return Outcome::Full;
         }
-        let next = self
-            .last
-            .checked_add(1)
-            .filter(|&next| next <= self.reserved);
+        let next = self.last.checked_add(1).filter(|&next| next <= self.reserved);
         let Some(token) = next.and_then(FencingToken::new) else {
             return Outcome::Reserve;
         };
@@ -177,22 +169,12 @@ impl Table {
         let deadline = self.now + length;
         let resource: Arc<str> = resource.into();
         self.deadlines.insert((deadline, Arc::clone(&resource)));
-        self.leases.insert(
-            resource,
-            Entry {
-                token,
-                length,
-                deadline,
-            },
-        );
+        self.leases.insert(resource, Entry { token, length, deadline });
         Outcome::Granted { token, deadline }
     }
 
     fn renew(&mut self, resource: &str, token: FencingToken) -> Outcome {
-        let held = self
-            .leases
-            .get_key_value(resource)
-            .filter(|(_, held)| held.token == token);
+        let held = self.leases.get_key_value(resource).filter(|(_, held)| held.token == token);
         let Some((name, &entry)) = held else {
             return Outcome::Over;
         };
@@ -205,10 +187,7 @@ impl Table {
     }
 
     fn release(&mut self, resource: &str, token: FencingToken) -> Outcome {
-        let held = self
-            .leases
-            .get_key_value(resource)
-            .filter(|(_, held)| held.token == token);
+        let held = self.leases.get_key_value(resource).filter(|(_, held)| held.token == token);
         let Some((name, entry)) = held else {
             return Outcome::Over;
         };
@@ -235,65 +214,31 @@ mod tests {
     fn at_its_deadline_a_lease_is_over() {
         let mut table = Table::new(7);
         table.reserve(100);
-        let grant = Command::Grant {
-            resource: "zone/1",
-            length: LENGTH,
-        };
+        let grant = Command::Grant { resource: "zone/1", length: LENGTH };
         let token = FencingToken::new(8).unwrap();
-        assert_eq!(
-            table.apply(at(0), grant),
-            Outcome::Granted {
-                token,
-                deadline: at(100)
-            }
-        );
+        assert_eq!(table.apply(at(0), grant), Outcome::Granted { token, deadline: at(100) });
         assert_eq!(table.apply(at(99), grant), Outcome::Held { until: at(100) });
-        let renew = Command::Renew {
-            resource: "zone/1",
-            token,
-        };
-        assert_eq!(
-            table.apply(at(99), renew),
-            Outcome::Renewed { deadline: at(199) }
-        );
+        let renew = Command::Renew { resource: "zone/1", token };
+        assert_eq!(table.apply(at(99), renew), Outcome::Renewed { deadline: at(199) });
         assert_eq!(table.apply(at(199), renew), Outcome::Over);
-        let next = Outcome::Granted {
-            token: token.next(),
-            deadline: at(299),
-        };
+        let next = Outcome::Granted { token: token.next(), deadline: at(299) };
         assert_eq!(table.apply(at(199), grant), next);
         // The old holder can neither keep nor end the new one's lease.
         assert_eq!(table.apply(at(200), renew), Outcome::Over);
-        let release = Command::Release {
-            resource: "zone/1",
-            token,
-        };
+        let release = Command::Release { resource: "zone/1", token };
         assert_eq!(table.apply(at(200), release), Outcome::Over);
-        assert_eq!(
-            table.apply(at(200), grant),
-            Outcome::Held { until: at(299) }
-        );
+        assert_eq!(table.apply(at(200), grant), Outcome::Held { until: at(299) });
     }
 
     #[test]
     fn no_token_is_granted_that_is_not_reserved() {
         let mut table = Table::new(7);
-        let grant = |resource| Command::Grant {
-            resource,
-            length: LENGTH,
-        };
+        let grant = |resource| Command::Grant { resource, length: LENGTH };
         assert_eq!(table.apply(at(0), grant("a")), Outcome::Reserve);
         table.reserve(8);
-        assert!(matches!(
-            table.apply(at(0), grant("a")),
-            Outcome::Granted { .. }
-        ));
+        assert!(matches!(table.apply(at(0), grant("a")), Outcome::Granted { .. }));
         assert_eq!(table.apply(at(0), grant("b")), Outcome::Reserve);
-        assert_eq!(
-            table.len(),
-            1,
-            "a grant that waits for tokens leaves nothing behind"
-        );
+        assert_eq!(table.len(), 1, "a grant that waits for tokens leaves nothing behind");
     }
 
     #[derive(Clone, Debug)]

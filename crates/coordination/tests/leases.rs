@@ -22,12 +22,7 @@ fn ms(ms: u64) -> Duration {
 }
 
 fn options() -> Options {
-    Options {
-        length: ms(300),
-        round_trip: ms(20),
-        ask_every: ms(50),
-        ..Options::default()
-    }
+    Options { length: ms(300), round_trip: ms(20), ask_every: ms(50), ..Options::default() }
 }
 
 fn leases(clock: &Clock, coordinator: &Embedded) -> Leases {
@@ -45,9 +40,7 @@ fn a_lease_that_is_kept_alive_lasts_and_one_that_is_dropped_is_free() {
         let other = leases.acquire("zone/1").await;
         assert!(matches!(other, Err(Error::Held { remaining, .. }) if remaining == ms(300)));
         assert!(leases.acquire("zone/2").await.is_ok());
-        let kept = clock
-            .timeout(Duration::from_secs(60), lease.keep_alive())
-            .await;
+        let kept = clock.timeout(Duration::from_secs(60), lease.keep_alive()).await;
         assert!(kept.is_err(), "kept for a minute: {kept:?}");
         assert_eq!(lease.check(), Ok(FencingToken::FIRST));
         drop(lease);
@@ -65,10 +58,7 @@ fn a_lease_that_is_not_renewed_is_lost_before_the_table_ends_it() {
         let leases = leases(&clock, &coordinator);
         let lease = leases.acquire("zone/1").await.unwrap();
         let lost = lease.lost().await;
-        assert_eq!(
-            (lost.token, clock.monotonic()),
-            (lease.token(), lease.deadline())
-        );
+        assert_eq!((lost.token, clock.monotonic()), (lease.token(), lease.deadline()));
         let still = leases.acquire("zone/1").await;
         assert!(matches!(still, Err(Error::Held { remaining, .. }) if remaining > ms(20)));
         // Lost is lost, although the coordinator would still renew it.
@@ -143,11 +133,7 @@ fn an_answer_that_comes_too_late_is_none() {
     let clock = sim.clock();
     let inner = Embedded::open(MemoryTokens::new(), clock.clone()).unwrap();
     let delay = std::sync::Mutex::new(ms(400));
-    let far = Arc::new(Far {
-        inner,
-        clock: clock.clone(),
-        delay,
-    });
+    let far = Arc::new(Far { inner, clock: clock.clone(), delay });
     sim.block_on(async move {
         let leases = Leases::new(far.clone(), clock.clone(), options()).unwrap();
         let late = leases.acquire("zone/1").await;
@@ -188,9 +174,7 @@ fn stalls(seed: u64, fenced: bool) -> (u64, u64, usize) {
                         // The process stalls here, between the check and the write, now and
                         // then for longer than the lease.
                         let long = rng.f64() < 0.1;
-                        clock
-                            .sleep(ms(if long { rng.u64(300..2_000) } else { 5 }))
-                            .await;
+                        clock.sleep(ms(if long { rng.u64(300..2_000) } else { 5 })).await;
                         overlaps.set(overlaps.get() + u64::from(believers.get() > 1));
                         if fenced {
                             let token = lease.token();
@@ -217,11 +201,7 @@ fn stalls(seed: u64, fenced: bool) -> (u64, u64, usize) {
         });
     }
     sim.run_for(Duration::from_secs(120));
-    let log = if fenced {
-        storage.read(Clone::clone)
-    } else {
-        plain.borrow().clone()
-    };
+    let log = if fenced { storage.read(Clone::clone) } else { plain.borrow().clone() };
     let stale = log.windows(2).filter(|pair| pair[1] < pair[0]).count() as u64;
     let mut tokens = log;
     tokens.sort();
@@ -249,19 +229,13 @@ fn two_may_believe_but_no_stale_write_gets_in() {
 #[test]
 fn without_the_fence_stale_writes_get_in() {
     let stale: u64 = (0..40).map(|seed| stalls(seed, false).1).sum();
-    assert!(
-        stale > 20,
-        "only {stale} stale writes: the runs above prove nothing"
-    );
+    assert!(stale > 20, "only {stale} stale writes: the runs above prove nothing");
 }
 
 #[test]
 fn tokens_rise_across_crashes_at_any_point_of_a_save() {
     for fault in [None, Some(Fault::BeforeDurable), Some(Fault::AfterDurable)] {
-        let (disk, clock) = (
-            MemoryTokens::new(),
-            SimClock::starting_at(Default::default()),
-        );
+        let (disk, clock) = (MemoryTokens::new(), SimClock::starting_at(Default::default()));
         let mut highest = None;
         for _ in 0..5 {
             let mut sim = Simulation::with_clock(clock.clone(), 1);

@@ -121,9 +121,7 @@ impl<'de> de::Visitor<'de> for Visitor {
         }
         match numbers {
             [Some(x), Some(y), None, None] => Ok(Location::Planar(Planar { x, y })),
-            [None, None, Some(lat), Some(lon)] => {
-                Ok(Location::Geographic(Geographic { lat, lon }))
-            }
+            [None, None, Some(lat), Some(lon)] => Ok(Location::Geographic(Geographic { lat, lon })),
             _ => Err(de::Error::custom(
                 "a location has either \"x\" and \"y\" or \"lat\" and \"lon\", both of them",
             )),

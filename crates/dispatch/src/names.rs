@@ -11,9 +11,7 @@ use steadfast_time::Uuid;
 use crate::limits::NAME_BYTES_MAX;
 
 /// An order, by a UUID of version 7: sorted by the time at which it was placed.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct OrderId(pub Uuid);
 

@@ -55,8 +55,12 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send 
 /// order: there is at most one reservation for an order.
 pub trait Stock: Send + Sync + 'static {
     /// Sets articles aside, all or none; returns the service's name for the reservation.
-    fn reserve<'a>(&'a self, call: &'a Call, order: OrderId, items: &'a [Item])
-    -> Answer<'a, String>;
+    fn reserve<'a>(
+        &'a self,
+        call: &'a Call,
+        order: OrderId,
+        items: &'a [Item],
+    ) -> Answer<'a, String>;
 
     /// Puts them back. Succeeds when there is nothing to put back, and makes sure that a
     /// reservation for this order that is still on the wire cannot succeed later.
@@ -66,8 +70,12 @@ pub trait Stock: Send + Sync + 'static {
 /// The payment service, under the same rules.
 pub trait Payment: Send + Sync + 'static {
     /// Holds an amount; returns the service's name for the authorization.
-    fn authorize<'a>(&'a self, call: &'a Call, order: OrderId, amount: &'a Money)
-    -> Answer<'a, String>;
+    fn authorize<'a>(
+        &'a self,
+        call: &'a Call,
+        order: OrderId,
+        amount: &'a Money,
+    ) -> Answer<'a, String>;
 
     /// Takes the held amount; returns the service's name for the capture.
     fn capture<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, String>;

@@ -9,12 +9,12 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lru::LruCache;
-use steadfast_journal::{Journal, Version};
+use steadfast_journal::{Event, Journal, Version};
 
 use crate::Error;
 use crate::limits::{ORDER_EVENTS_MAX, ORDERS_CACHED_MAX};
 use crate::names::OrderId;
-use crate::order::Order;
+use crate::order::{Order, OrderEvent};
 
 const CACHED: NonZeroUsize = NonZeroUsize::new(ORDERS_CACHED_MAX).unwrap();
 
@@ -47,6 +47,21 @@ impl Repository {
         let order = Arc::new(Order::fold(id, &events)?.ok_or_else(not_found)?);
         self.put(Arc::clone(&order));
         Ok(order)
+    }
+
+    /// Takes in a committed event: returns the order after it, from memory if the event is the
+    /// next one there, and otherwise from the journal.
+    pub(crate) fn observe(&self, id: OrderId, event: &Event) -> Result<Arc<Order>, Error> {
+        let known = self.cache().get(&id).cloned();
+        match known {
+            Some(order) if order.version >= event.version => Ok(order),
+            Some(mut order) if order.version.next() == event.version => {
+                Arc::make_mut(&mut order).apply(event.at, OrderEvent::try_from(event)?);
+                self.put(Arc::clone(&order));
+                Ok(order)
+            }
+            _ => self.reload(id),
+        }
     }
 
     /// Remembers a state that has been committed, unless a later one is known.

@@ -24,9 +24,7 @@ pub(crate) struct Feeds {
 
 impl Default for Feeds {
     fn default() -> Self {
-        Self {
-            sender: Mutex::new(Some(broadcast::Sender::new(FEED_BATCHES_MAX))),
-        }
+        Self { sender: Mutex::new(Some(broadcast::Sender::new(FEED_BATCHES_MAX))) }
     }
 }
 
@@ -78,13 +76,7 @@ impl Feed {
         live: broadcast::Receiver<Arc<Batch>>,
         after: Position,
     ) -> Self {
-        Self {
-            store,
-            live,
-            after,
-            ready: VecDeque::new(),
-            caught_up: false,
-        }
+        Self { store, live, after, ready: VecDeque::new(), caught_up: false }
     }
 
     /// The position of the last event that was handed out.
@@ -119,10 +111,7 @@ impl Feed {
             }
             match self.live.recv().await {
                 Ok(batch) => {
-                    let fresh = batch
-                        .events
-                        .iter()
-                        .filter(|event| event.position > self.after);
+                    let fresh = batch.events.iter().filter(|event| event.position > self.after);
                     self.ready.extend(fresh.cloned());
                 }
                 Err(RecvError::Lagged(_)) => self.caught_up = false,
@@ -134,8 +123,6 @@ impl Feed {
 
 impl std::fmt::Debug for Feed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Feed")
-            .field("after", &self.after)
-            .finish_non_exhaustive()
+        f.debug_struct("Feed").field("after", &self.after).finish_non_exhaustive()
     }
 }

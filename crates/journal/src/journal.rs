@@ -106,11 +106,7 @@ impl Journal {
     /// Follows all events after a position, forever.
     #[must_use]
     pub fn follow(&self, after: Position) -> Feed {
-        Feed::new(
-            Arc::clone(&self.shared.store),
-            self.shared.feeds.subscribe(),
-            after,
-        )
+        Feed::new(Arc::clone(&self.shared.store), self.shared.feeds.subscribe(), after)
     }
 
     /// The raw committed batches from now on, until the writer ends; a receiver that lags is told
@@ -123,11 +119,7 @@ impl Journal {
     /// How much has been committed since the start.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Counters {
-            writes,
-            batches,
-            largest,
-        } = &self.shared.stats;
+        let Counters { writes, batches, largest } = &self.shared.stats;
         Stats {
             writes: writes.load(Relaxed),
             batches: batches.load(Relaxed),
@@ -140,29 +132,13 @@ impl Journal {
 /// Checks the limits that do not depend on stored state.
 fn check(write: &Write) -> Result<(), Error> {
     let within = |what, actual, limit| {
-        if actual <= limit {
-            Ok(())
-        } else {
-            Err(Error::TooLarge {
-                what,
-                actual,
-                limit,
-            })
-        }
+        if actual <= limit { Ok(()) } else { Err(Error::TooLarge { what, actual, limit }) }
     };
     let name = |what, text: &str| within(what, text.len(), NAME_BYTES_MAX);
     let payload = |what, bytes: &[u8]| within(what, bytes.len(), PAYLOAD_BYTES_MAX);
-    within(
-        "the number of parts in the write",
-        write.parts(),
-        WRITE_PARTS_MAX,
-    )?;
+    within("the number of parts in the write", write.parts(), WRITE_PARTS_MAX)?;
     if let Some(claim) = &write.claim {
-        within(
-            "the idempotency key, in bytes,",
-            claim.key.len(),
-            IDEMPOTENCY_KEY_BYTES_MAX,
-        )?;
+        within("the idempotency key, in bytes,", claim.key.len(), IDEMPOTENCY_KEY_BYTES_MAX)?;
         name("the tenant, in bytes,", &claim.tenant)?;
         payload("the stored response, in bytes,", &claim.response.body)?;
         let location = claim.response.location.as_deref().unwrap_or_default();
@@ -170,7 +146,8 @@ fn check(write: &Write) -> Result<(), Error> {
     }
     for processed in &write.processed {
         name("the consumer, in bytes,", &processed.consumer)?;
-        if let MessageRef::Sequence { key, .. } | MessageRef::UpTo { key, .. } = &processed.message {
+        if let MessageRef::Sequence { key, .. } | MessageRef::UpTo { key, .. } = &processed.message
+        {
             name("the processed message's key, in bytes,", key)?;
         }
     }
@@ -183,10 +160,7 @@ fn check(write: &Write) -> Result<(), Error> {
     }
     for message in &write.messages {
         name("the message's topic, in bytes,", &message.topic)?;
-        name(
-            "the message's aggregate type, in bytes,",
-            &message.aggregate_type,
-        )?;
+        name("the message's aggregate type, in bytes,", &message.aggregate_type)?;
         name("the message's event type, in bytes,", &message.event_type)?;
         name("the message's key, in bytes,", &message.aggregate_id)?;
         payload("the message's payload, in bytes,", &message.payload)?;
@@ -206,10 +180,7 @@ fn check(write: &Write) -> Result<(), Error> {
     for record in &write.records {
         name("the record's space, in bytes,", &record.space)?;
         name("the record's key, in bytes,", &record.key)?;
-        payload(
-            "the record, in bytes,",
-            record.value.as_deref().unwrap_or_default(),
-        )?;
+        payload("the record, in bytes,", record.value.as_deref().unwrap_or_default())?;
     }
     Ok(())
 }

@@ -112,27 +112,14 @@ pub fn record<S: Serialize>(
     schema: u16,
     snapshot: &Snapshot<S>,
 ) -> Result<RecordChange, Error> {
-    let kept = Kept {
-        schema,
-        version: snapshot.version,
-        state: &snapshot.state,
-    };
-    let value = serde_json::to_vec(&kept).map_err(|source| Error::Shape {
-        stream: stream.clone(),
-        source,
-    })?;
+    let kept = Kept { schema, version: snapshot.version, state: &snapshot.state };
+    let value = serde_json::to_vec(&kept)
+        .map_err(|source| Error::Shape { stream: stream.clone(), source })?;
     if value.len() > PAYLOAD_BYTES_MAX {
-        return Err(Error::TooLarge {
-            stream: stream.clone(),
-            actual: value.len(),
-        });
+        return Err(Error::TooLarge { stream: stream.clone(), actual: value.len() });
     }
     let key = stream.as_str().to_owned();
-    Ok(RecordChange {
-        space: SPACE.into(),
-        key,
-        value: Some(value.into()),
-    })
+    Ok(RecordChange { space: SPACE.into(), key, value: Some(value.into()) })
 }
 
 /// Whether a snapshot is due when a stream goes from `before` to `after`: at every multiple of
@@ -156,35 +143,20 @@ pub fn load<S: DeserializeOwned + Default, E: Into<Box<dyn std::error::Error + S
     schema: u16,
     mut fold: impl FnMut(&mut S, &Event) -> Result<(), E>,
 ) -> Result<Snapshot<S>, Error> {
-    let storage = |source| Error::Storage {
-        stream: stream.clone(),
-        source,
-    };
-    let Snapshot {
-        mut version,
-        mut state,
-    } = match find(store, stream, schema)? {
+    let storage = |source| Error::Storage { stream: stream.clone(), source };
+    let Snapshot { mut version, mut state } = match find(store, stream, schema)? {
         Some(found) => {
             let actual = store.version(stream).map_err(storage)?;
             if found.version > actual {
                 let (stream, snapshot) = (stream.clone(), found.version);
-                return Err(Error::Ahead {
-                    stream,
-                    snapshot,
-                    actual,
-                });
+                return Err(Error::Ahead { stream, snapshot, actual });
             }
             found
         }
-        None => Snapshot {
-            version: Version::NONE,
-            state: S::default(),
-        },
+        None => Snapshot { version: Version::NONE, state: S::default() },
     };
     loop {
-        let events = store
-            .stream(stream, version, SNAPSHOT_PAGE_EVENTS)
-            .map_err(storage)?;
+        let events = store.stream(stream, version, SNAPSHOT_PAGE_EVENTS).map_err(storage)?;
         for event in &events {
             fold(&mut state, event).map_err(|source| Error::Fold {
                 stream: stream.clone(),
@@ -208,26 +180,17 @@ fn find<S: DeserializeOwned>(
 ) -> Result<Option<Snapshot<S>>, Error> {
     let record = store
         .record(SPACE, stream.as_str())
-        .map_err(|source| Error::Storage {
-            stream: stream.clone(),
-            source,
-        })?;
+        .map_err(|source| Error::Storage { stream: stream.clone(), source })?;
     let Some(record) = record else {
         return Ok(None);
     };
-    let shape = |source| Error::Shape {
-        stream: stream.clone(),
-        source,
-    };
+    let shape = |source| Error::Shape { stream: stream.clone(), source };
     let found: Found<'_> = serde_json::from_slice(&record).map_err(shape)?;
     if found.schema != schema {
         return Ok(None);
     }
     let state = serde_json::from_str(found.state.get()).map_err(shape)?;
-    Ok(Some(Snapshot {
-        version: found.version,
-        state,
-    }))
+    Ok(Some(Snapshot { version: found.version, state }))
 }
 
 #[cfg(test)]
@@ -245,56 +208,35 @@ mod tests {
 
     fn append(engine: &mut memory::Engine, count: usize) {
         let payload = Bytes::from_static(b"{}");
-        let event = NewEvent {
-            kind: "counted".into(),
-            schema: 1,
-            payload,
-        };
+        let event = NewEvent { kind: "counted".into(), schema: 1, payload };
         let mut write = Write::default();
         let events = vec![event; count];
-        write.appends.push(Append {
-            stream: stream(),
-            expected: Expected::Any,
-            events,
-        });
+        write.appends.push(Append { stream: stream(), expected: Expected::Any, events });
         engine.commit(&[write]).unwrap()[0].as_ref().unwrap();
     }
 
     fn keep(engine: &mut memory::Engine, schema: u16, version: u64, state: u64) {
-        let snapshot = Snapshot {
-            version: Version(version),
-            state,
-        };
+        let snapshot = Snapshot { version: Version(version), state };
         let mut write = Write::default();
-        write
-            .records
-            .push(record(&stream(), schema, &snapshot).unwrap());
+        write.records.push(record(&stream(), schema, &snapshot).unwrap());
         engine.commit(&[write]).unwrap()[0].as_ref().unwrap();
     }
 
     /// Loads the count of events, and tells how many had to be folded.
     fn count(engine: &memory::Engine, schema: u16) -> Result<(Snapshot<u64>, u64), Error> {
         let mut folded = 0;
-        let loaded = load(
-            engine.store().as_ref(),
-            &stream(),
-            schema,
-            |state: &mut u64, _| {
-                *state += 1;
-                folded += 1;
-                Ok::<(), Infallible>(())
-            },
-        )?;
+        let loaded = load(engine.store().as_ref(), &stream(), schema, |state: &mut u64, _| {
+            *state += 1;
+            folded += 1;
+            Ok::<(), Infallible>(())
+        })?;
         Ok((loaded, folded))
     }
 
     #[test]
     fn a_snapshot_and_the_events_after_it_make_the_state() {
         let mut engine = memory::Engine::new();
-        let at = |version, state| Snapshot {
-            version: Version(version),
-            state,
-        };
+        let at = |version, state| Snapshot { version: Version(version), state };
         assert_eq!(count(&engine, 1).unwrap(), (at(0, 0), 0));
         append(&mut engine, 2_500);
         assert_eq!(count(&engine, 1).unwrap(), (at(2_500, 2_500), 2_500));
@@ -311,10 +253,7 @@ mod tests {
         keep(&mut engine, 1, 5, 5);
         assert_eq!(count(&engine, 2).unwrap().1, 5);
         // Whatever its state looks like.
-        let odd = Snapshot {
-            version: Version(5),
-            state: vec!["not", "a", "number"],
-        };
+        let odd = Snapshot { version: Version(5), state: vec!["not", "a", "number"] };
         let mut write = Write::default();
         write.records.push(record(&stream(), 3, &odd).unwrap());
         engine.commit(&[write]).unwrap()[0].as_ref().unwrap();
@@ -328,46 +267,24 @@ mod tests {
         append(&mut engine, 5);
         keep(&mut engine, 1, 6, 6);
         let error = count(&engine, 1).unwrap_err();
-        assert!(matches!(
-            error,
-            Error::Ahead {
-                snapshot: Version(6),
-                actual: Version(5),
-                ..
-            }
-        ));
+        assert!(matches!(error, Error::Ahead { snapshot: Version(6), actual: Version(5), .. }));
     }
 
     #[test]
     fn an_event_that_cannot_be_folded_is_named() {
         let mut engine = memory::Engine::new();
         append(&mut engine, 5);
-        let error = load(
-            engine.store().as_ref(),
-            &stream(),
-            1,
-            |(): &mut (), event| {
-                if event.version == Version(4) {
-                    Err("no")
-                } else {
-                    Ok(())
-                }
-            },
-        );
+        let error = load(engine.store().as_ref(), &stream(), 1, |(): &mut (), event| {
+            if event.version == Version(4) { Err("no") } else { Ok(()) }
+        });
         let message = error.unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "could not fold \"counted\" at version 4 of order/a: no"
-        );
+        assert_eq!(message, "could not fold \"counted\" at version 4 of order/a: no");
     }
 
     #[test]
     fn a_state_that_does_not_fit_is_refused_before_the_write() {
         let state = "x".repeat(PAYLOAD_BYTES_MAX);
-        let snapshot = Snapshot {
-            version: Version(1),
-            state,
-        };
+        let snapshot = Snapshot { version: Version(1), state };
         let error = record(&stream(), 1, &snapshot).unwrap_err();
         assert!(matches!(error, Error::TooLarge { actual, .. } if actual > PAYLOAD_BYTES_MAX));
     }

@@ -125,11 +125,7 @@ impl Upcasters {
         let expected = self.current(&kind);
         // The last schema has no successor.
         if from != expected || from == u16::MAX {
-            return Err(Error::Gap {
-                kind,
-                expected,
-                found: from,
-            });
+            return Err(Error::Gap { kind, expected, found: from });
         }
         self.kinds.entry(kind).or_default().push(Box::new(lift));
         Ok(self)
@@ -185,9 +181,7 @@ impl Upcasters {
         let mut value: Value = serde_json::from_slice(&event.payload)
             .map_err(|source| failed(event, event.schema, "is not JSON", source.into()))?;
         let steps = self.kinds.get(&event.kind).map_or(&[][..], Vec::as_slice);
-        let steps = (FIRST_SCHEMA..)
-            .zip(steps)
-            .skip_while(|(from, _)| *from < event.schema);
+        let steps = (FIRST_SCHEMA..).zip(steps).skip_while(|(from, _)| *from < event.schema);
         for (schema, step) in steps {
             value =
                 step(value).map_err(|source| failed(event, schema, "cannot be lifted", source))?;
@@ -277,12 +271,7 @@ mod tests {
     fn gaps_are_found_at_registration() {
         for from in [0, 1, 2, 4, u16::MAX] {
             let error = upcasters().step("paid", from, Ok).unwrap_err();
-            let Error::Gap {
-                expected: 3, found, ..
-            } = error
-            else {
-                panic!("{error}")
-            };
+            let Error::Gap { expected: 3, found, .. } = error else { panic!("{error}") };
             assert_eq!(found, from);
         }
         assert!(Upcasters::new().step("placed", 2, Ok).is_err());
@@ -293,23 +282,10 @@ mod tests {
     fn a_schema_from_the_future_is_an_error_that_says_so() {
         for schema in [0, 4, u16::MAX] {
             let error = upcasters().lift(&event(schema, "{}")).unwrap_err();
-            assert!(
-                matches!(error, Error::Unknown { current: 3, .. }),
-                "{error}"
-            );
+            assert!(matches!(error, Error::Unknown { current: 3, .. }), "{error}");
         }
-        let message = upcasters()
-            .decode::<Value>(&event(4, "{}"))
-            .unwrap_err()
-            .to_string();
-        for part in [
-            "paid",
-            "at 9",
-            "order/a, version 3",
-            "schema 4",
-            "1 to 3",
-            "newer",
-        ] {
+        let message = upcasters().decode::<Value>(&event(4, "{}")).unwrap_err().to_string();
+        for part in ["paid", "at 9", "order/a, version 3", "schema 4", "1 to 3", "newer"] {
             assert!(message.contains(part), "{part:?} in {message:?}");
         }
         assert!(Upcasters::new().lift(&event(2, "{}")).is_err());
@@ -318,22 +294,14 @@ mod tests {
     #[test]
     fn a_payload_that_does_not_fit_is_named_with_its_event() {
         let failures = [
-            (
-                event(1, "{\"amount\":\"x\"}"),
-                "schema 1: cannot be lifted: `amount` is not",
-            ),
+            (event(1, "{\"amount\":\"x\"}"), "schema 1: cannot be lifted: `amount` is not"),
             (event(1, "{"), "schema 1: is not JSON"),
             (event(3, "[]"), "schema 3: has another shape"),
         ];
         for (event, part) in failures {
-            let error = upcasters()
-                .decode::<BTreeMap<String, Value>>(&event)
-                .unwrap_err();
+            let error = upcasters().decode::<BTreeMap<String, Value>>(&event).unwrap_err();
             assert!(error.to_string().contains(part), "{error}");
-            assert!(
-                error.to_string().contains("at 9 (order/a, version 3)"),
-                "{error}"
-            );
+            assert!(error.to_string().contains("at 9 (order/a, version 3)"), "{error}");
         }
     }
 }

@@ -81,48 +81,29 @@ pub fn verify(
     while last.position < head.position {
         let after = last.position;
         let left = usize::try_from(head.position.0 - after.0).unwrap_or(usize::MAX);
-        let events = store
-            .events(after, left.min(VERIFY_PAGE_EVENTS))
-            .map_err(storage(after))?;
+        let events = store.events(after, left.min(VERIFY_PAGE_EVENTS)).map_err(storage(after))?;
         if events.is_empty() {
-            return Err(Error::Truncated {
-                found: after,
-                head: head.position,
-            });
+            return Err(Error::Truncated { found: after, head: head.position });
         }
         for event in events {
             hash::check(last.hash, last.position, &event)?;
-            last = Head {
-                position: event.position,
-                hash: event.hash,
-            };
+            last = Head { position: event.position, hash: event.hash };
         }
-        progress(Progress {
-            checked: last.position,
-            head: head.position,
-        });
+        progress(Progress { checked: last.position, head: head.position });
     }
     if last != head {
         if last.position > head.position {
-            return Err(Error::Truncated {
-                found: head.position,
-                head: last.position,
-            });
+            return Err(Error::Truncated { found: head.position, head: last.position });
         }
-        return Err(Error::OtherHistory {
-            position: head.position,
-        });
+        return Err(Error::OtherHistory { position: head.position });
     }
     // Read in this order: a commit in between moves the head, too.
-    let beyond = store
-        .events(head.position, 1)
-        .map_err(storage(head.position))?;
+    let beyond = store.events(head.position, 1).map_err(storage(head.position))?;
     let now = store.head().map_err(storage(head.position))?;
     match beyond.first() {
-        Some(event) if event.position > now.position => Err(Error::Beyond {
-            found: event.position,
-            head: now.position,
-        }),
+        Some(event) if event.position > now.position => {
+            Err(Error::Beyond { found: event.position, head: now.position })
+        }
         _ => Ok(head),
     }
 }

@@ -30,12 +30,7 @@ pub struct Writer {
 
 impl Writer {
     pub(crate) fn new(engine: Box<dyn Engine>, shared: Arc<Shared>, clock: Clock) -> Self {
-        Self {
-            engine,
-            shared,
-            clock,
-            next_prune: Monotonic::default(),
-        }
+        Self { engine, shared, clock, next_prune: Monotonic::default() }
     }
 
     /// Commits one batch of what waits. Returns the number of writes, zero when none waited.
@@ -47,10 +42,8 @@ impl Writer {
         if pending.is_empty() {
             return Ok(0);
         }
-        let (writes, replies): (Vec<_>, Vec<_>) = pending
-            .into_iter()
-            .map(|Pending { write, reply }| (write, reply))
-            .unzip();
+        let (writes, replies): (Vec<_>, Vec<_>) =
+            pending.into_iter().map(|Pending { write, reply }| (write, reply)).unzip();
         let outcomes = match self.engine.commit(&writes) {
             Ok(outcomes) => outcomes,
             Err(error) => {
@@ -96,11 +89,7 @@ impl Writer {
         }
         let pruned = self.engine.prune(self.clock.now(), PRUNE_ROWS_MAX)?;
         // Nothing found: look again in a while. Something found: go on soon.
-        let rest = if pruned.total() == 0 {
-            PRUNE_EVERY * 20
-        } else {
-            PRUNE_EVERY
-        };
+        let rest = if pruned.total() == 0 { PRUNE_EVERY * 20 } else { PRUNE_EVERY };
         self.next_prune = now + rest;
         Ok(pruned.total())
     }
@@ -112,13 +101,8 @@ impl Writer {
     /// The operating system gave no thread.
     pub fn spawn(mut self, name: &str) -> std::io::Result<WriterThread> {
         let shared = Arc::clone(&self.shared);
-        let handle = thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || self.run())?;
-        Ok(WriterThread {
-            shared,
-            handle: Some(handle),
-        })
+        let handle = thread::Builder::new().name(name.to_owned()).spawn(move || self.run())?;
+        Ok(WriterThread { shared, handle: Some(handle) })
     }
 
     fn run(&mut self) -> Result<(), Arc<StorageError>> {

@@ -1,9 +1,5 @@
 //! Every engine passes the suite, and the suite notices when one does not.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use steadfast_journal::conformance::{self, Subject};
 use steadfast_journal::memory;
@@ -17,10 +13,7 @@ struct InMemory {
 
 impl InMemory {
     fn with(protections: Protections) -> Self {
-        Self {
-            disk: memory::Disk::new(),
-            protections,
-        }
+        Self { disk: memory::Disk::new(), protections }
     }
 }
 
@@ -50,10 +43,7 @@ struct InSqlite {
 #[cfg(feature = "sqlite")]
 impl InSqlite {
     fn new() -> Self {
-        Self {
-            scratch: tempfile::tempdir().unwrap(),
-            lives: 1,
-        }
+        Self { scratch: tempfile::tempdir().unwrap(), lives: 1 }
     }
 
     fn directory(&self) -> std::path::PathBuf {
@@ -102,34 +92,10 @@ fn memory() {
 fn the_suite_notices_a_missing_protection() {
     let all = Protections::default();
     let twins = [
-        (
-            "claims",
-            Protections {
-                claims: false,
-                ..all
-            },
-        ),
-        (
-            "inbox",
-            Protections {
-                inbox: false,
-                ..all
-            },
-        ),
-        (
-            "fences",
-            Protections {
-                fence: false,
-                ..all
-            },
-        ),
-        (
-            "guards",
-            Protections {
-                guards: false,
-                ..all
-            },
-        ),
+        ("claims", Protections { claims: false, ..all }),
+        ("inbox", Protections { inbox: false, ..all }),
+        ("fences", Protections { fence: false, ..all }),
+        ("guards", Protections { guards: false, ..all }),
     ];
     for (group, protections) in twins {
         let failures = conformance::failures(|| InMemory::with(protections));
@@ -140,10 +106,7 @@ fn the_suite_notices_a_missing_protection() {
         for (other, _) in twins.iter().filter(|(other, _)| *other != group) {
             // Some checks of claims use a guard to be refused.
             let shared = (group, *other) == ("guards", "claims");
-            assert!(
-                shared || !has(&format!("{other}::")),
-                "without {group}: {failed:?}"
-            );
+            assert!(shared || !has(&format!("{other}::")), "without {group}: {failed:?}");
         }
     }
 }

@@ -1,9 +1,5 @@
 //! Many writers, one commit: the queue, the writer, and the feeds.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -27,18 +23,10 @@ use steadfast_time::Timestamp;
 use steadfast_time::sim::{SimClock, Simulation};
 
 fn write(key: &str) -> Write {
-    let event = NewEvent {
-        kind: "placed".into(),
-        schema: 1,
-        payload: Bytes::from_static(b"{}"),
-    };
+    let event = NewEvent { kind: "placed".into(), schema: 1, payload: Bytes::from_static(b"{}") };
     let stream = StreamId::new("order", key).unwrap();
     let mut write = Write::at(Timestamp::from_millis(1));
-    write.appends.push(Append {
-        stream,
-        expected: Expected::Any,
-        events: vec![event],
-    });
+    write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
     write
 }
 
@@ -56,10 +44,7 @@ type Waiting = std::pin::Pin<Box<dyn Future<Output = Result<steadfast_journal::C
 fn ask(journal: &Journal, write: Write) -> Waiting {
     let journal = journal.clone();
     let mut waiting: Waiting = Box::pin(async move { journal.commit(write).await });
-    assert!(
-        waiting.as_mut().now_or_never().is_none(),
-        "nothing is answered before a commit"
-    );
+    assert!(waiting.as_mut().now_or_never().is_none(), "nothing is answered before a commit");
     waiting
 }
 
@@ -70,37 +55,19 @@ fn answer(mut waiting: Waiting) -> Result<steadfast_journal::Committed, Error> {
 #[test]
 fn a_full_queue_refuses_and_keeps_what_it_has() {
     let (journal, mut writer) = journal();
-    let waiting: Vec<_> = (0..QUEUE_WRITES_MAX)
-        .map(|_| ask(&journal, write("a")))
-        .collect();
+    let waiting: Vec<_> = (0..QUEUE_WRITES_MAX).map(|_| ask(&journal, write("a"))).collect();
     let refused = journal.commit(write("b")).now_or_never().unwrap();
-    assert!(matches!(
-        refused,
-        Err(Error::Overloaded {
-            queued: QUEUE_WRITES_MAX
-        })
-    ));
+    assert!(matches!(refused, Err(Error::Overloaded { queued: QUEUE_WRITES_MAX })));
     assert_eq!(journal.stats().queued, QUEUE_WRITES_MAX);
 
     assert_eq!(writer.run_once().unwrap(), BATCH_WRITES_MAX);
     let more = ask(&journal, write("b"));
     while writer.run_once().unwrap() > 0 {}
-    assert!(
-        waiting
-            .into_iter()
-            .chain([more])
-            .all(|waiting| answer(waiting).is_ok())
-    );
+    assert!(waiting.into_iter().chain([more]).all(|waiting| answer(waiting).is_ok()));
     let stats = journal.stats();
     assert_eq!(stats.writes, QUEUE_WRITES_MAX as u64 + 1);
-    assert_eq!(
-        (stats.largest_batch, stats.queued),
-        (BATCH_WRITES_MAX as u64, 0)
-    );
-    assert_eq!(
-        stats.batches,
-        (QUEUE_WRITES_MAX as u64 + 1).div_ceil(BATCH_WRITES_MAX as u64)
-    );
+    assert_eq!((stats.largest_batch, stats.queued), (BATCH_WRITES_MAX as u64, 0));
+    assert_eq!(stats.batches, (QUEUE_WRITES_MAX as u64 + 1).div_ceil(BATCH_WRITES_MAX as u64));
     assert_eq!(journal.store().head().unwrap().position.0, stats.writes);
 }
 
@@ -133,10 +100,7 @@ fn nobody_is_answered_before_the_batch_is_durable() {
     let seen = Arc::clone(&answered);
     let engine = memory::Engine::new().with_faults(Faults::new(move |moment| {
         let committing = matches!(moment.step, Step::Begin | Step::Staged | Step::Synced);
-        assert!(
-            !(committing && seen.load(Ordering::SeqCst)),
-            "answered too early"
-        );
+        assert!(!(committing && seen.load(Ordering::SeqCst)), "answered too early");
         Decision::Continue
     }));
     let (journal, writer) = journal_over(engine);
@@ -155,11 +119,7 @@ fn each_writer_gets_its_own_answer() {
     let (journal, mut writer) = journal();
     let guarded = |max| {
         let mut write = write("a");
-        write.guards.push(Guard {
-            counter: "zone".to_owned(),
-            delta: 1,
-            bounds: 0..=max,
-        });
+        write.guards.push(Guard { counter: "zone".to_owned(), delta: 1, bounds: 0..=max });
         write
     };
     let waiting = [1, 1, 2, 2].map(|max| ask(&journal, guarded(max)));
@@ -179,18 +139,13 @@ fn each_writer_gets_its_own_answer() {
 fn a_failing_storage_is_told_to_the_batch_and_closes_the_journal() {
     for (step, durable) in [(Step::Begin, 0), (Step::Staged, 0), (Step::Synced, 512)] {
         let engine = memory::Engine::new().with_faults(Faults::new(move |moment| {
-            if moment.step == step {
-                Decision::Crash
-            } else {
-                Decision::Continue
-            }
+            if moment.step == step { Decision::Crash } else { Decision::Continue }
         }));
         let disk = engine.disk();
         let (journal, mut writer) = journal_over(engine);
         let mut feed = journal.follow(Position::START);
-        let mut waiting: Vec<_> = (0..BATCH_WRITES_MAX + 3)
-            .map(|_| ask(&journal, write("a")))
-            .collect();
+        let mut waiting: Vec<_> =
+            (0..BATCH_WRITES_MAX + 3).map(|_| ask(&journal, write("a"))).collect();
         let error = writer.run_once().unwrap_err();
         assert!(matches!(*error, StorageError::Crashed { .. }));
         for late in waiting.split_off(BATCH_WRITES_MAX) {
@@ -201,10 +156,7 @@ fn a_failing_storage_is_told_to_the_batch_and_closes_the_journal() {
         }
         let after = journal.commit(write("a")).now_or_never().unwrap();
         assert!(matches!(after, Err(Error::Closed)));
-        assert!(
-            feed.next(9).now_or_never().unwrap().is_err(),
-            "the store is gone, too"
-        );
+        assert!(feed.next(9).now_or_never().unwrap().is_err(), "the store is gone, too");
         // "Unknown" means just that: a restart tells.
         let store = memory::Engine::recover(disk).store();
         assert_eq!(store.head().unwrap().position.0, durable, "{step:?}");
@@ -216,11 +168,7 @@ fn a_commit_that_nobody_waits_for_any_more_still_happens() {
     let (journal, mut writer) = journal();
     let never_asked = journal.commit(write("a"));
     drop(never_asked);
-    assert_eq!(
-        writer.run_once().unwrap(),
-        0,
-        "a future does nothing before it is polled"
-    );
+    assert_eq!(writer.run_once().unwrap(), 0, "a future does nothing before it is polled");
     drop(ask(&journal, write("b")));
     assert_eq!(writer.run_once().unwrap(), 1);
     assert_eq!(journal.store().head().unwrap().position, Position(1));
@@ -245,18 +193,13 @@ fn a_writer_that_is_dropped_leaves_nobody_waiting() {
     drop(writer);
     assert!(matches!(answer(waiting), Err(Error::Closed)));
     assert!(matches!(feed.next(9).now_or_never(), Some(Ok(None))));
-    assert!(matches!(
-        journal.follow(Position::START).next(9).now_or_never(),
-        Some(Ok(None))
-    ));
+    assert!(matches!(journal.follow(Position::START).next(9).now_or_never(), Some(Ok(None))));
 }
 
 #[test]
 fn a_thread_commits_what_was_queued_before_it_stops() {
     let (journal, writer) = journal();
-    let waiting: Vec<_> = (0..1_000)
-        .map(|n| ask(&journal, write(&n.to_string())))
-        .collect();
+    let waiting: Vec<_> = (0..1_000).map(|n| ask(&journal, write(&n.to_string()))).collect();
     writer.spawn("test").unwrap().stop().unwrap();
     assert!(waiting.into_iter().all(|waiting| answer(waiting).is_ok()));
     assert_eq!(journal.store().head().unwrap().position, Position(1_000));
@@ -273,29 +216,16 @@ fn what_is_too_large_is_refused_before_it_waits() {
             write.appends[0].events = vec![event; WRITE_PARTS_MAX + 1];
         },
         |write, long| {
-            let guard = Guard {
-                counter: long.to_owned(),
-                delta: 0,
-                bounds: 0..=0,
-            };
+            let guard = Guard { counter: long.to_owned(), delta: 0, bounds: 0..=0 };
             write.guards.push(guard);
         },
         |write, long| {
             let (space, value) = (long.to_owned().into(), None);
-            write.records.push(RecordChange {
-                space,
-                key: "k".to_owned(),
-                value,
-            });
+            write.records.push(RecordChange { space, key: "k".to_owned(), value });
         },
         |write, long| {
             let body = Bytes::new();
-            let response = StoredResponse {
-                status: 200,
-                location: None,
-                version: None,
-                body,
-            };
+            let response = StoredResponse { status: 200, location: None, version: None, body };
             write.claim = Some(Claim {
                 tenant: String::new(),
                 key: long.to_owned(),
@@ -309,10 +239,7 @@ fn what_is_too_large_is_refused_before_it_waits() {
         let mut write = write("a");
         spoil(&mut write, &long);
         let refused = journal.commit(write).now_or_never().unwrap();
-        assert!(
-            matches!(refused, Err(Error::TooLarge { .. })),
-            "{refused:?}"
-        );
+        assert!(matches!(refused, Err(Error::TooLarge { .. })), "{refused:?}");
     }
     assert_eq!(journal.stats().queued, 0);
 }
@@ -322,12 +249,7 @@ fn expired_rows_go_while_the_writer_has_time() {
     let sim_clock = SimClock::starting_at(Timestamp::default());
     let mut engine = memory::Engine::new();
     let body = Bytes::new();
-    let response = StoredResponse {
-        status: 200,
-        location: None,
-        version: None,
-        body,
-    };
+    let response = StoredResponse { status: 200, location: None, version: None, body };
     let claims = (0..1_000).map(|n| {
         let mut write = Write::at(Timestamp::default());
         write.claim = Some(Claim {
@@ -347,11 +269,7 @@ fn expired_rows_go_while_the_writer_has_time() {
     let mut rounds = 0;
     while disk.tally().claims > 0 {
         assert!(writer.prune_if_due().unwrap() < 1_000, "a step is bounded");
-        assert_eq!(
-            writer.prune_if_due().unwrap(),
-            0,
-            "and the next one not due yet"
-        );
+        assert_eq!(writer.prune_if_due().unwrap(), 0, "and the next one not due yet");
         sim_clock.advance(std::time::Duration::from_millis(50));
         rounds += 1;
     }
@@ -404,14 +322,7 @@ fn a_feed_that_lags_misses_nothing() {
     let (journal, mut writer) = journal();
     let mut feed = journal.follow(Position::START);
     let mut last = 0;
-    for behind in [
-        1,
-        FEED_BATCHES_MAX - 1,
-        FEED_BATCHES_MAX,
-        FEED_BATCHES_MAX + 1,
-        1_000,
-        1,
-    ] {
+    for behind in [1, FEED_BATCHES_MAX - 1, FEED_BATCHES_MAX, FEED_BATCHES_MAX + 1, 1_000, 1] {
         commit(&journal, &mut writer, behind);
         // Stops in the middle of what it has, so that it lags with events in hand.
         let part = feed.next(2).now_or_never().unwrap().unwrap().unwrap();
@@ -419,11 +330,7 @@ fn a_feed_that_lags_misses_nothing() {
         let seen = last + part.len() as u64;
         commit(&journal, &mut writer, behind);
         let head = journal.store().head().unwrap().position.0;
-        assert_eq!(
-            drain(&mut feed, 100),
-            (seen + 1..=head).collect::<Vec<_>>(),
-            "{behind}"
-        );
+        assert_eq!(drain(&mut feed, 100), (seen + 1..=head).collect::<Vec<_>>(), "{behind}");
         last = head;
     }
 }
@@ -436,12 +343,7 @@ fn whoever_was_answered_finds_the_effect_in_every_feed() {
     for n in 1..=200 {
         let head = block_on(journal.commit(write("a"))).unwrap().head;
         assert_eq!(head, Position(n));
-        let events = feed
-            .next(10)
-            .now_or_never()
-            .expect("already there")
-            .unwrap()
-            .unwrap();
+        let events = feed.next(10).now_or_never().expect("already there").unwrap().unwrap();
         assert_eq!(events[events.len() - 1].position, head);
     }
     writer.stop().unwrap();
@@ -480,9 +382,7 @@ fn feeds_on_threads_neither_skip_nor_repeat() {
                 })
             })
             .collect();
-        writers
-            .into_iter()
-            .for_each(|writer| writer.join().unwrap());
+        writers.into_iter().for_each(|writer| writer.join().unwrap());
         writer.stop().unwrap();
         for follower in followers {
             assert_eq!(follower.join().unwrap(), WRITERS * WRITES);
@@ -505,9 +405,7 @@ fn a_simulated_run_is_the_same_every_time() {
             let mut rng = sim.fork_rng();
             sim.spawn(async move {
                 for _ in 0..5 {
-                    clock
-                        .sleep(std::time::Duration::from_micros(rng.u64(..1_000)))
-                        .await;
+                    clock.sleep(std::time::Duration::from_micros(rng.u64(..1_000))).await;
                     let mut write = write(&n.to_string());
                     write.at = clock.now();
                     let head = journal.commit(write).await.unwrap().head;

@@ -1,9 +1,5 @@
 //! Views follow the events: nothing twice, nothing skipped, nothing half.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -34,10 +30,7 @@ struct Counts {
     stumbles_at: u64,
 }
 
-const COUNTS: Counts = Counts {
-    version: 1,
-    stumbles_at: 0,
-};
+const COUNTS: Counts = Counts { version: 1, stumbles_at: 0 };
 
 impl Projection for Counts {
     fn name(&self) -> &str {
@@ -66,18 +59,10 @@ impl Projection for Counts {
 
 fn write(number: u64) -> Write {
     let kind = if number % 10 == 9 { "closed" } else { "placed" };
-    let event = NewEvent {
-        kind: kind.into(),
-        schema: 1,
-        payload: Bytes::from_static(b"{}"),
-    };
+    let event = NewEvent { kind: kind.into(), schema: 1, payload: Bytes::from_static(b"{}") };
     let stream = StreamId::new("order", &(number % 7).to_string()).unwrap();
     let mut write = Write::at(Timestamp::from_millis(1));
-    write.appends.push(Append {
-        stream,
-        expected: Expected::Any,
-        events: vec![event],
-    });
+    write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
     write
 }
 
@@ -102,11 +87,7 @@ impl World {
             Ok(count) => count > 0,
             Err(_) => !crash.replace(true),
         });
-        Self {
-            sim,
-            journal,
-            crashed,
-        }
+        Self { sim, journal, crashed }
     }
 
     fn new() -> Self {
@@ -135,11 +116,7 @@ impl World {
         self.sim.block_on(async move {
             let commits = writes.into_iter().map(|write| journal.commit(write));
             let answers = futures::future::try_join_all(commits).await.unwrap();
-            answers
-                .iter()
-                .map(|committed| committed.head)
-                .max()
-                .unwrap()
+            answers.iter().map(|committed| committed.head).max().unwrap()
         })
     }
 
@@ -158,9 +135,7 @@ struct Ended(RefCell<Option<Result<(), Arc<Error>>>>);
 
 fn contents(view: &View) -> Vec<(String, u64)> {
     let rows = view.list("", None, 1_000).unwrap();
-    rows.into_iter()
-        .map(|(key, value)| (key, serde_json::from_slice(&value).unwrap()))
-        .collect()
+    rows.into_iter().map(|(key, value)| (key, serde_json::from_slice(&value).unwrap())).collect()
 }
 
 /// What the view must hold after the events of these numbers.
@@ -190,10 +165,7 @@ fn what_was_written_can_be_read_after_catching_up() {
         assert_eq!(contents(&view), expected(0..=number, 1));
     }
     assert_eq!(view.get_json::<u64>("total").unwrap(), Some(130));
-    assert!(matches!(
-        view.get_json::<bool>("total"),
-        Err(Error::Shape { .. })
-    ));
+    assert!(matches!(view.get_json::<bool>("total"), Err(Error::Shape { .. })));
     assert_eq!(view.get("order/99").unwrap(), None);
     assert_eq!(view.list_reverse("t", None, 1).unwrap().len(), 1);
     assert_eq!(view.progress().live, Some(Position(130)));
@@ -202,19 +174,12 @@ fn what_was_written_can_be_read_after_catching_up() {
 #[test]
 fn a_waiting_reader_ends_the_wait_for_more_events() {
     let mut world = World::new();
-    let options = Options {
-        batch_delay: SECOND * 3_600,
-        ..Options::default()
-    };
+    let options = Options { batch_delay: SECOND * 3_600, ..Options::default() };
     let (_, view) = world.runner(COUNTS, options);
     world.sim.settle();
     let position = world.commit([1]);
     world.sim.run_for(SECOND);
-    assert_eq!(
-        view.progress().live,
-        Some(Position::START),
-        "nobody waits, so neither is it done"
-    );
+    assert_eq!(view.progress().live, Some(Position::START), "nobody waits, so neither is it done");
     let before = world.sim.clock().monotonic();
     world.catch_up(&view, position).unwrap();
     assert_eq!(world.sim.clock().monotonic(), before);
@@ -241,44 +206,23 @@ fn many_events_take_few_commits() {
     });
     world.sim.run_for(SECOND);
     let commits = world.journal.stats().writes - before - 100;
-    assert!(
-        (2..=4).contains(&commits),
-        "10 ms of events at 5 ms each: {commits}"
-    );
+    assert!((2..=4).contains(&commits), "10 ms of events at 5 ms each: {commits}");
     assert_eq!(view.progress().live, Some(Position(4_100)));
 }
 
 #[test]
 fn waiting_is_bounded_and_ends_with_the_runner() {
     let mut world = World::new();
-    let (runner, view) = Runner::new(
-        world.journal.clone(),
-        world.sim.clock(),
-        COUNTS,
-        Options::default(),
-    )
-    .unwrap();
+    let (runner, view) =
+        Runner::new(world.journal.clone(), world.sim.clock(), COUNTS, Options::default()).unwrap();
     assert!(matches!(view.get("total"), Err(Error::Building { .. })));
     assert!(matches!(view.progress().condition, Condition::Starting));
     let behind = world.catch_up(&view, Position(7)).unwrap_err();
-    assert!(matches!(
-        behind,
-        Error::Behind {
-            wanted: Position(7),
-            position: Position(0),
-            ..
-        }
-    ));
+    assert!(matches!(behind, Error::Behind { wanted: Position(7), position: Position(0), .. }));
     drop(runner);
-    assert!(matches!(
-        world.catch_up(&view, Position(7)),
-        Err(Error::Stopped { .. })
-    ));
+    assert!(matches!(world.catch_up(&view, Position(7)), Err(Error::Stopped { .. })));
     let asks = view.clone();
-    assert!(matches!(
-        world.wait(async move { asks.rebuild().await }),
-        Err(Error::Stopped { .. })
-    ));
+    assert!(matches!(world.wait(async move { asks.rebuild().await }), Err(Error::Stopped { .. })));
 }
 
 #[test]
@@ -310,41 +254,17 @@ fn an_event_that_cannot_be_applied_stops_the_runner_and_is_named() {
     drop(world);
 
     let mut world = World::boot(&disk, Faults::none());
-    let (ended, view) = world.runner(
-        Counts {
-            stumbles_at: 64,
-            ..COUNTS
-        },
-        Options::default(),
-    );
+    let (ended, view) = world.runner(Counts { stumbles_at: 64, ..COUNTS }, Options::default());
     world.commit(40..80);
     let stopped = world.catch_up(&view, Position(80)).unwrap_err();
     assert!(matches!(stopped, Error::Stopped { .. }), "{stopped}");
     let error = ended.0.borrow().clone().unwrap().unwrap_err();
-    assert!(
-        matches!(
-            *error,
-            Error::Apply {
-                position: Position(64),
-                ..
-            }
-        ),
-        "{error}"
-    );
+    assert!(matches!(*error, Error::Apply { position: Position(64), .. }), "{error}");
     let message = error.to_string();
-    for part in [
-        "counts",
-        "event 64",
-        "\"placed\"",
-        "order/0",
-        "version 10",
-        "stumbled",
-    ] {
+    for part in ["counts", "event 64", "\"placed\"", "order/0", "version 10", "stumbled"] {
         assert!(message.contains(part), "{part:?} in {message:?}");
     }
-    let Condition::Failed(reason) = view.progress().condition else {
-        panic!("not failed")
-    };
+    let Condition::Failed(reason) = view.progress().condition else { panic!("not failed") };
     assert_eq!(reason.to_string(), message);
     // What came before is kept, of the event itself nothing.
     assert_eq!(view.progress().live, Some(Position(63)));
@@ -362,27 +282,16 @@ fn an_event_that_cannot_be_applied_stops_the_runner_and_is_named() {
 fn readers_see_the_old_view_until_the_new_one_is_whole() {
     let mut world = World::new();
     world.commit(0..3_000);
-    let options = Options {
-        batch_events: 50,
-        ..Options::default()
-    };
+    let options = Options { batch_events: 50, ..Options::default() };
     let (_, view) = world.runner(COUNTS, options);
     world.catch_up(&view, Position(3_000)).unwrap();
 
     // A reader looks after every single commit, while events go on coming.
-    let (reader, last, seen) = (
-        view.clone(),
-        Rc::new(Cell::new(0)),
-        Rc::new(Cell::new((0, 0))),
-    );
+    let (reader, last, seen) = (view.clone(), Rc::new(Cell::new(0)), Rc::new(Cell::new((0, 0))));
     let (watched, looks) = (Rc::clone(&last), Rc::clone(&seen));
     world.sim.on_idle(move || {
         let total = reader.get_json::<u64>("total").unwrap().unwrap();
-        assert!(
-            total >= watched.get(),
-            "the view went back from {} to {total}",
-            watched.get()
-        );
+        assert!(total >= watched.get(), "the view went back from {} to {total}", watched.get());
         let building = u64::from(reader.progress().building.is_some());
         looks.set((looks.get().0 + building, looks.get().1 + 1));
         watched.set(total);
@@ -423,11 +332,7 @@ fn an_old_view_is_cleared_away_bit_by_bit() {
     let view = world.run(COUNTS);
     world.catch_up(&view, position).unwrap();
     let records = disk.tally().records;
-    assert_eq!(
-        records as u64,
-        count + 2,
-        "one per stream, the total, and the control record"
-    );
+    assert_eq!(records as u64, count + 2, "one per stream, the total, and the control record");
     for _ in 0..3 {
         let again = view.clone();
         world.wait(async move { again.rebuild().await.unwrap() });
@@ -448,19 +353,11 @@ fn a_new_version_is_built_beside_the_old_one() {
     world.catch_up(&view, Position(100)).unwrap();
     drop(world);
 
-    let newer = Counts {
-        version: 2,
-        ..COUNTS
-    };
+    let newer = Counts { version: 2, ..COUNTS };
     let mut world = World::boot(&disk, Faults::none());
     world.commit(100..110);
-    let (runner, view) = Runner::new(
-        world.journal.clone(),
-        world.sim.clock(),
-        newer,
-        Options::default(),
-    )
-    .unwrap();
+    let (runner, view) =
+        Runner::new(world.journal.clone(), world.sim.clock(), newer, Options::default()).unwrap();
     // Records of the old shape are not shown to readers of the new one.
     assert!(matches!(view.get("total"), Err(Error::Building { .. })));
     world.sim.spawn(async move { runner.run().await.unwrap() });
@@ -488,11 +385,7 @@ fn two_runners(engine: memory::Engine) -> (Vec<Arc<Error>>, Option<u64>) {
         world.sim.run_for(SECOND);
     }
     let ended = [first, second].map(|ended| ended.0.borrow().clone());
-    let errors = ended
-        .into_iter()
-        .flatten()
-        .filter_map(Result::err)
-        .collect();
+    let errors = ended.into_iter().flatten().filter_map(Result::err).collect();
     (errors, view.get_json("total").unwrap())
 }
 
@@ -500,11 +393,7 @@ fn two_runners(engine: memory::Engine) -> (Vec<Arc<Error>>, Option<u64>) {
 fn two_runners_cannot_both_apply_an_event() {
     let (errors, total) = two_runners(memory::Engine::new());
     assert_eq!(errors.len(), 1, "one of the two goes on");
-    assert!(
-        matches!(*errors[0], Error::Superseded { .. }),
-        "{}",
-        errors[0]
-    );
+    assert!(matches!(*errors[0], Error::Superseded { .. }), "{}", errors[0]);
     assert_eq!(total, Some(50));
 }
 
@@ -512,10 +401,7 @@ fn two_runners_cannot_both_apply_an_event() {
 /// wrong.
 #[test]
 fn without_guards_two_runners_spoil_the_view() {
-    let none = Protections {
-        guards: false,
-        ..Protections::default()
-    };
+    let none = Protections { guards: false, ..Protections::default() };
     let (errors, total) = two_runners(memory::Engine::new().with_protections(none));
     assert!(errors.is_empty());
     assert_ne!(total, Some(50));
@@ -525,13 +411,8 @@ fn without_guards_two_runners_spoil_the_view() {
 fn a_runner_that_is_dropped_in_the_middle_of_a_commit_is_replaced() {
     let mut world = World::new();
     let position = world.commit(0..10);
-    let (runner, _) = Runner::new(
-        world.journal.clone(),
-        world.sim.clock(),
-        COUNTS,
-        Options::default(),
-    )
-    .unwrap();
+    let (runner, _) =
+        Runner::new(world.journal.clone(), world.sim.clock(), COUNTS, Options::default()).unwrap();
     let mut run = Box::pin(runner.run());
     // Its first commit is on its way when it goes.
     assert!(run.as_mut().now_or_never().is_none());
@@ -562,12 +443,7 @@ fn names_are_checked() {
     }
 
     let world = World::new();
-    for (name, fits) in [
-        ("orders-1", true),
-        ("", false),
-        ("a/b", false),
-        ("Orders", false),
-    ] {
+    for (name, fits) in [("orders-1", true), ("", false), ("a/b", false), ("Orders", false)] {
         let journal = world.journal.clone();
         let made = Runner::new(journal, world.sim.clock(), Named(name), Options::default());
         assert_eq!(made.is_ok(), fits, "{name:?}");
@@ -578,10 +454,7 @@ fn names_are_checked() {
 /// the boot after a crash does only what is left.
 fn work(disk: &Disk, faults: Faults) -> Option<Vec<(String, u64)>> {
     let mut world = World::boot(disk, faults);
-    let options = Options {
-        batch_events: 4,
-        ..Options::default()
-    };
+    let options = Options { batch_events: 4, ..Options::default() };
     let (_, view) = world.runner(COUNTS, options);
     let (journal, reader) = (world.journal.clone(), view.clone());
     let done = Rc::new(Cell::new(false));
@@ -614,11 +487,7 @@ fn work(disk: &Disk, faults: Faults) -> Option<Vec<(String, u64)>> {
         flag.set(caught_up.is_ok());
     });
     world.sim.run_for(SECOND * 10);
-    assert_ne!(
-        done.get(),
-        world.crashed.get(),
-        "either it crashed or it is done"
-    );
+    assert_ne!(done.get(), world.crashed.get(), "either it crashed or it is done");
     done.get().then(|| contents(&view))
 }
 
@@ -638,11 +507,7 @@ fn a_crash_at_any_step_changes_nothing_in_the_end() {
         assert_eq!(view.as_ref(), Some(&expected_view), "crash at step {step}");
         let tally = disk.tally();
         let records = undisturbed.tally().records;
-        assert_eq!(
-            (tally.events, tally.records),
-            (20, records),
-            "crash at step {step}"
-        );
+        assert_eq!((tally.events, tally.records), (20, records), "crash at step {step}");
         step += 1;
     }
     assert!(step > 60, "only {step} steps");
@@ -654,13 +519,8 @@ fn a_run_can_be_moved_to_another_thread() {
         value
     }
     let world = World::new();
-    let (runner, view) = Runner::new(
-        world.journal.clone(),
-        world.sim.clock(),
-        COUNTS,
-        Options::default(),
-    )
-    .unwrap();
+    let (runner, view) =
+        Runner::new(world.journal.clone(), world.sim.clock(), COUNTS, Options::default()).unwrap();
     drop(sendable(view.catch_up_to(Position(1), SECOND)));
     drop(sendable(view.rebuild()));
     drop(sendable(runner.run()));

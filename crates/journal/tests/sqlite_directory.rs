@@ -49,14 +49,8 @@ fn a_second_opener_is_told_who_is_in_the_way() {
     let mut first = open(&path).unwrap();
     let error = open(&path).unwrap_err();
     assert!(matches!(error, StorageError::InUse { .. }), "{error}");
-    assert!(
-        error.to_string().contains(path.to_str().unwrap()),
-        "{error}"
-    );
-    assert!(matches!(
-        sqlite::verify(&path, |_| ()),
-        Err(StorageError::InUse { .. })
-    ));
+    assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+    assert!(matches!(sqlite::verify(&path, |_| ()), Err(StorageError::InUse { .. })));
     let store = first.store();
     first.close().unwrap();
     // A store that is still held does not keep the directory.
@@ -88,32 +82,21 @@ fn a_file_is_no_directory() {
 #[test]
 fn a_database_of_another_program_is_left_alone() {
     let scratch = tempfile::tempdir().unwrap();
-    rusqlite_at(scratch.path())
-        .execute_batch("CREATE TABLE mine (x)")
-        .unwrap();
+    rusqlite_at(scratch.path()).execute_batch("CREATE TABLE mine (x)").unwrap();
     let before = fs::read(scratch.path().join("journal.db")).unwrap();
     let error = open(scratch.path()).unwrap_err();
     assert!(matches!(error, StorageError::Foreign { .. }), "{error}");
     assert_eq!(fs::read(scratch.path().join("journal.db")).unwrap(), before);
-    assert!(matches!(
-        sqlite::verify(scratch.path(), |_| ()),
-        Err(StorageError::Foreign { .. })
-    ));
+    assert!(matches!(sqlite::verify(scratch.path(), |_| ()), Err(StorageError::Foreign { .. })));
 }
 
 #[test]
 fn a_newer_format_is_refused() {
     let scratch = tempfile::tempdir().unwrap();
     journal(scratch.path());
-    rusqlite_at(scratch.path())
-        .pragma_update(None, "user_version", 99)
-        .unwrap();
+    rusqlite_at(scratch.path()).pragma_update(None, "user_version", 99).unwrap();
     match open(scratch.path()).unwrap_err() {
-        StorageError::Newer {
-            found: 99,
-            supported,
-            ..
-        } => assert!(supported < 99),
+        StorageError::Newer { found: 99, supported, .. } => assert!(supported < 99),
         other => panic!("{other}"),
     }
 }
@@ -125,19 +108,9 @@ fn an_interrupted_creation_is_finished() {
     fs::write(scratch.path().join("journal.db"), "").unwrap();
     drop(open(scratch.path()).unwrap());
     let second = tempfile::tempdir().unwrap();
-    rusqlite_at(second.path())
-        .pragma_update(None, "journal_mode", "wal")
-        .unwrap();
+    rusqlite_at(second.path()).pragma_update(None, "journal_mode", "wal").unwrap();
     journal(second.path());
-    assert_eq!(
-        open(second.path())
-            .unwrap()
-            .store()
-            .head()
-            .unwrap()
-            .position,
-        Position(3)
-    );
+    assert_eq!(open(second.path()).unwrap().store().head().unwrap().position, Position(3));
 }
 
 #[test]
@@ -163,10 +136,7 @@ fn assert_damaged(path: &Path) {
     match open(path) {
         Err(error @ StorageError::Damaged { .. }) => {
             let text = error.to_string();
-            assert!(
-                text.contains(path.to_str().unwrap()) && text.contains("backup"),
-                "{text}"
-            );
+            assert!(text.contains(path.to_str().unwrap()) && text.contains("backup"), "{text}");
         }
         Err(other) => panic!("not damaged, but {other}"),
         Ok(_) => panic!("opened"),
@@ -190,9 +160,7 @@ fn a_missing_table_is_damage() {
     for what in ["TABLE records", "INDEX claims_by_digest", "VIEW outbox"] {
         let scratch = tempfile::tempdir().unwrap();
         journal(scratch.path());
-        rusqlite_at(scratch.path())
-            .execute_batch(&format!("DROP {what}"))
-            .unwrap();
+        rusqlite_at(scratch.path()).execute_batch(&format!("DROP {what}")).unwrap();
         assert_damaged(scratch.path());
     }
 }
@@ -224,15 +192,10 @@ fn a_truncated_file_is_damage() {
     let scratch = tempfile::tempdir().unwrap();
     let mut engine = open(scratch.path()).unwrap();
     for key in 0..200 {
-        engine.commit(&[placed(&key.to_string())]).unwrap()[0]
-            .as_ref()
-            .unwrap();
+        engine.commit(&[placed(&key.to_string())]).unwrap()[0].as_ref().unwrap();
     }
     engine.close().unwrap();
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .open(scratch.path().join("journal.db"))
-        .unwrap();
+    let file = fs::OpenOptions::new().write(true).open(scratch.path().join("journal.db")).unwrap();
     let length = file.metadata().unwrap().len();
     file.set_len(length / 2).unwrap();
     assert_damaged(scratch.path());

@@ -63,14 +63,9 @@ fn the_log_starts_over_under_steady_load() {
     done.store(true, Relaxed);
     assert!(reader.join().unwrap() > 0);
     // 6 MB of events, each page several times in the log.
-    let written = fs::metadata(scratch.path().join("journal.db"))
-        .unwrap()
-        .len();
+    let written = fs::metadata(scratch.path().join("journal.db")).unwrap().len();
     assert!(written > 5 << 20, "{written}");
-    assert!(
-        longest > options.log_bytes,
-        "{longest}: never long enough for the test"
-    );
+    assert!(longest > options.log_bytes, "{longest}: never long enough for the test");
     assert!(longest < 8 * options.log_bytes, "{longest}");
     engine.close().unwrap();
     assert_eq!(log_bytes(scratch.path()), 0, "a clean end leaves one file");

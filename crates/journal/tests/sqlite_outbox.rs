@@ -43,18 +43,8 @@ fn say(engine: &mut sqlite::Engine, at: Timestamp, changes: &[OutboxChange]) {
 }
 
 fn seqs(store: &dyn Store) -> (Vec<u64>, Vec<u64>) {
-    let all = store
-        .outbox(0, 1_000)
-        .unwrap()
-        .iter()
-        .map(|row| row.seq)
-        .collect();
-    let waiting = store
-        .unpublished(0, 1_000)
-        .unwrap()
-        .iter()
-        .map(|row| row.seq)
-        .collect();
+    let all = store.outbox(0, 1_000).unwrap().iter().map(|row| row.seq).collect();
+    let waiting = store.unpublished(0, 1_000).unwrap().iter().map(|row| row.seq).collect();
     (all, waiting)
 }
 
@@ -82,10 +72,7 @@ fn a_row_that_waits_for_days_keeps_little() {
     ];
     say(&mut engine, START, &taken);
     let row = engine.store().unpublished(0, 1).unwrap().remove(0);
-    assert_eq!(
-        (row.seq, row.status, row.retry_count),
-        (4, MessageStatus::Failed, 1)
-    );
+    assert_eq!((row.seq, row.status, row.retry_count), (4, MessageStatus::Failed, 1));
 
     let later = START + limits::OUTBOX_RETENTION;
     let mut steps = Vec::new();
@@ -102,45 +89,22 @@ fn a_row_that_waits_for_days_keeps_little() {
     let waiting: Vec<u64> = std::iter::once(4).chain(rest.iter().copied()).collect();
     assert_eq!(seqs(&*engine.store()), (waiting.clone(), waiting.clone()));
     engine.close().unwrap();
-    assert_eq!(
-        ranges(path),
-        [(5, 12, true)],
-        "one range for all that is gone"
-    );
+    assert_eq!(ranges(path), [(5, 12, true)], "one range for all that is gone");
 
     let mut engine = open(path);
     assert_eq!(seqs(&*engine.store()), (waiting.clone(), waiting));
     // What is said of rows that are gone changes nothing.
-    say(
-        &mut engine,
-        later,
-        &[OutboxChange::Failed(6), OutboxChange::Published(5..=12)],
-    );
-    say(
-        &mut engine,
-        later,
-        &[
-            OutboxChange::Published(4..=4),
-            OutboxChange::Published(13..=14),
-        ],
-    );
+    say(&mut engine, later, &[OutboxChange::Failed(6), OutboxChange::Published(5..=12)]);
+    say(&mut engine, later, &[OutboxChange::Published(4..=4), OutboxChange::Published(13..=14)]);
     assert_eq!(seqs(&*engine.store()).1, (15..=20).collect::<Vec<_>>());
     let much_later = later + limits::OUTBOX_RETENTION + Duration::from_secs(1);
     assert_eq!(engine.prune(much_later, 100).unwrap().outbox, 3);
     engine.close().unwrap();
-    assert_eq!(
-        ranges(path),
-        [],
-        "nothing is kept once no row waits before it"
-    );
+    assert_eq!(ranges(path), [], "nothing is kept once no row waits before it");
 
     let mut engine = open(path);
     messages(&mut engine, 1);
-    assert_eq!(
-        seqs(&*engine.store()).0,
-        (15..=21).collect::<Vec<_>>(),
-        "numbers go on"
-    );
+    assert_eq!(seqs(&*engine.store()).0, (15..=21).collect::<Vec<_>>(), "numbers go on");
     engine.close().unwrap();
 }
 

@@ -20,11 +20,7 @@ const CALLERS: usize = 16;
 
 /// Options under which checkpoints and restarts of the log happen all the time.
 fn busy() -> sqlite::Options {
-    sqlite::Options {
-        checkpoint_bytes: 64 << 10,
-        log_bytes: 256 << 10,
-        ..Default::default()
-    }
+    sqlite::Options { checkpoint_bytes: 64 << 10, log_bytes: 256 << 10, ..Default::default() }
 }
 
 /// A write that leaves a trace in every table: event, message, claim, and a counter.
@@ -34,11 +30,7 @@ fn traced(caller: usize, version: u64) -> Write {
     write.appends.push(Append {
         stream: StreamId::new("caller", &caller.to_string()).unwrap(),
         expected: Expected::Exactly(Version(version - 1)),
-        events: vec![NewEvent {
-            kind: "stepped".into(),
-            schema: 1,
-            payload: payload.clone(),
-        }],
+        events: vec![NewEvent { kind: "stepped".into(), schema: 1, payload: payload.clone() }],
     });
     write.messages.push(Message {
         id: steadfast_time::Uuid::from_u128((caller as u128) << 64 | u128::from(version)),
@@ -61,11 +53,7 @@ fn traced(caller: usize, version: u64) -> Write {
             body: Bytes::from(version.to_string()),
         },
     });
-    write.guards.push(Guard {
-        counter: "steps".into(),
-        delta: 1,
-        bounds: 0..=i64::MAX,
-    });
+    write.guards.push(Guard { counter: "steps".into(), delta: 1, bounds: 0..=i64::MAX });
     write
 }
 
@@ -88,9 +76,7 @@ fn writing_process() {
                 version += 1;
                 journal.commit(traced(caller, version)).await.unwrap();
                 let mut out = std::io::stdout().lock();
-                writeln!(out, "answered {caller} {version}")
-                    .and_then(|()| out.flush())
-                    .unwrap();
+                writeln!(out, "answered {caller} {version}").and_then(|()| out.flush()).unwrap();
             }
         }
     };
@@ -119,11 +105,7 @@ fn kill_after(directory: &Path, answers: usize) -> BTreeMap<usize, u64> {
             child.kill().unwrap();
         }
     }
-    assert!(
-        seen >= answers,
-        "the process ended by itself: {:?}",
-        child.wait()
-    );
+    assert!(seen >= answers, "the process ended by itself: {:?}", child.wait());
     child.wait().unwrap();
     answered
 }
@@ -138,23 +120,14 @@ fn check(directory: &Path, answered: &BTreeMap<usize, u64>) -> u64 {
         let stream = StreamId::new("caller", &caller.to_string()).unwrap();
         let version = store.version(&stream).unwrap().0;
         let last = answered.get(&caller).copied().unwrap_or(0);
-        assert!(
-            version >= last,
-            "caller {caller}: {last} was answered, {version} is there"
-        );
+        assert!(version >= last, "caller {caller}: {last} was answered, {version} is there");
         events += version;
         for number in 1..=version {
             let key = number.to_string();
-            let claimed = store
-                .claimed(&caller.to_string(), &key, Timestamp::EPOCH)
-                .unwrap();
+            let claimed = store.claimed(&caller.to_string(), &key, Timestamp::EPOCH).unwrap();
             assert_eq!(claimed.unwrap().response.body, key);
         }
-        let next = store.claimed(
-            &caller.to_string(),
-            &(version + 1).to_string(),
-            Timestamp::EPOCH,
-        );
+        let next = store.claimed(&caller.to_string(), &(version + 1).to_string(), Timestamp::EPOCH);
         assert_eq!(next.unwrap(), None);
     }
     // All of a write is there or nothing of it.
@@ -184,10 +157,7 @@ fn what_was_answered_survives_a_kill() {
 #[test]
 fn a_full_disk_is_said_and_loses_nothing() {
     let scratch = tempfile::tempdir().unwrap();
-    let quota = sqlite::Options {
-        size_bytes_max: Some(512 << 10),
-        ..busy()
-    };
+    let quota = sqlite::Options { size_bytes_max: Some(512 << 10), ..busy() };
     let mut engine = sqlite::Engine::open(scratch.path(), quota).unwrap();
     let mut answered = BTreeMap::new();
     let error = loop {
@@ -200,10 +170,7 @@ fn a_full_disk_is_said_and_loses_nothing() {
         assert!(version < 10_000, "the quota is not heeded");
     };
     assert!(matches!(error, StorageError::DiskFull { .. }), "{error}");
-    assert!(
-        error.to_string().contains(scratch.path().to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(scratch.path().to_str().unwrap()), "{error}");
     // From here on it refuses, although there might be room for less.
     assert!(engine.commit(&[Write::default()]).is_err());
     assert!(engine.prune(Timestamp::EPOCH, 10).is_err());
@@ -211,9 +178,5 @@ fn a_full_disk_is_said_and_loses_nothing() {
     let head = engine.store().head().unwrap();
     assert_eq!(head.position.0, answered[&0]);
     drop(engine);
-    assert_eq!(
-        check(scratch.path(), &answered),
-        answered[&0],
-        "nothing of the failed batch"
-    );
+    assert_eq!(check(scratch.path(), &answered), answered[&0], "nothing of the failed batch");
 }

@@ -35,11 +35,7 @@ fn journal(path: &Path) -> sqlite::Engine {
             let events: Vec<_> = (1..=step % 5 + 1).map(|n| kind(*version + n)).collect();
             let expected = Expected::Exactly(Version(*version));
             *version += events.len() as u64;
-            write.appends.push(Append {
-                stream: stream(key),
-                expected,
-                events,
-            });
+            write.appends.push(Append { stream: stream(key), expected, events });
             writes.push(write);
         }
         for outcome in engine.commit(&writes).unwrap() {
@@ -63,11 +59,7 @@ fn any_part_of_a_long_stream_is_found() {
                 let first = after.saturating_add(1);
                 let last = after.saturating_add(limit as u64).min(length);
                 let found: Vec<u64> = events.iter().map(|event| event.version.0).collect();
-                assert_eq!(
-                    found,
-                    (first..=last).collect::<Vec<_>>(),
-                    "after {after}, {limit}"
-                );
+                assert_eq!(found, (first..=last).collect::<Vec<_>>(), "after {after}, {limit}");
                 for event in events {
                     assert_eq!(event.stream, stream(key));
                     assert_eq!(event.payload, format!("{{\"n\":{}}}", event.version));
@@ -83,30 +75,12 @@ fn any_part_of_a_long_stream_is_found() {
 #[test]
 fn a_wrong_link_is_named_and_not_followed() {
     for (change, finding) in [
-        (
-            "UPDATE events SET previous = previous - 1 WHERE position = 500",
-            "event 500",
-        ),
-        (
-            "UPDATE events SET previous = 0 WHERE position = 500",
-            "event 500",
-        ),
-        (
-            "UPDATE streams SET position = position - 1 WHERE stream = 'zone/1'",
-            "does not end",
-        ),
-        (
-            "UPDATE streams SET version = version - 1 WHERE stream = 'zone/1'",
-            "does not end",
-        ),
-        (
-            "DELETE FROM streams WHERE stream = 'zone/1'",
-            "the journal has",
-        ),
-        (
-            "UPDATE stream_marks SET position = 7",
-            "a mark does not fit",
-        ),
+        ("UPDATE events SET previous = previous - 1 WHERE position = 500", "event 500"),
+        ("UPDATE events SET previous = 0 WHERE position = 500", "event 500"),
+        ("UPDATE streams SET position = position - 1 WHERE stream = 'zone/1'", "does not end"),
+        ("UPDATE streams SET version = version - 1 WHERE stream = 'zone/1'", "does not end"),
+        ("DELETE FROM streams WHERE stream = 'zone/1'", "the journal has"),
+        ("UPDATE stream_marks SET position = 7", "a mark does not fit"),
     ] {
         let scratch = tempfile::tempdir().unwrap();
         journal(scratch.path()).close().unwrap();
@@ -114,18 +88,14 @@ fn a_wrong_link_is_named_and_not_followed() {
         connection.execute_batch(change).unwrap();
         drop(connection);
         let report = sqlite::verify(scratch.path(), |_| ()).unwrap();
-        assert!(
-            report.structure.iter().any(|line| line.contains(finding)),
-            "{change}: {report}"
-        );
+        assert!(report.structure.iter().any(|line| line.contains(finding)), "{change}: {report}");
         assert!(report.event.is_none(), "the events themselves are sound");
 
         let engine = sqlite::Engine::open(scratch.path(), sqlite::Options::default()).unwrap();
         let store = engine.store();
         let reads = (0..3).flat_map(|key| [0, 60, 130, 200, 290].map(|after| (key, after)));
-        let outcomes: Vec<_> = reads
-            .map(|(key, after)| store.stream(&stream(key), Version(after), 64))
-            .collect();
+        let outcomes: Vec<_> =
+            reads.map(|(key, after)| store.stream(&stream(key), Version(after), 64)).collect();
         for outcome in &outcomes {
             if let Err(error) = outcome {
                 assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
@@ -142,26 +112,12 @@ fn a_stream_that_is_not_where_it_was_stops_the_journal() {
     let mut engine = journal(scratch.path());
     // Somebody else writes into the file while it is open.
     let other = rusqlite::Connection::open(scratch.path().join("journal.db")).unwrap();
-    other
-        .execute_batch("UPDATE streams SET version = version + 1")
-        .unwrap();
+    other.execute_batch("UPDATE streams SET version = version + 1").unwrap();
     let mut write = Write::at(Timestamp::from_millis(1));
-    let events = vec![NewEvent {
-        kind: "moved".into(),
-        schema: 1,
-        payload: Bytes::new(),
-    }];
-    write.appends.push(Append {
-        stream: stream(1),
-        expected: Expected::Any,
-        events,
-    });
+    let events = vec![NewEvent { kind: "moved".into(), schema: 1, payload: Bytes::new() }];
+    write.appends.push(Append { stream: stream(1), expected: Expected::Any, events });
     let head = engine.store().head().unwrap();
     let error = engine.commit(&[write]).unwrap_err();
     assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
-    assert_eq!(
-        engine.store().head().unwrap(),
-        head,
-        "nothing was committed"
-    );
+    assert_eq!(engine.store().head().unwrap(), head, "nothing was committed");
 }

@@ -24,11 +24,7 @@ fn journal(path: &Path) -> Vec<Event> {
             write.appends.push(Append {
                 stream: StreamId::of("order", id),
                 expected: Expected::Any,
-                events: vec![NewEvent {
-                    kind: kind.into(),
-                    schema: 1,
-                    payload: payload.clone(),
-                }],
+                events: vec![NewEvent { kind: kind.into(), schema: 1, payload: payload.clone() }],
             });
         }
         if n % 2 == 0 {
@@ -58,21 +54,14 @@ fn journal(path: &Path) -> Vec<Event> {
 /// Where in the file the row of an event is: from its stream's key to its hash.
 fn row_of(event: &Event, file: &[u8]) -> Range<usize> {
     let found = |needle: &[u8]| -> Vec<usize> {
-        (0..file.len() - needle.len())
-            .filter(|at| file[*at..].starts_with(needle))
-            .collect()
+        (0..file.len() - needle.len()).filter(|at| file[*at..].starts_with(needle)).collect()
     };
     // The hash comes right behind the payload; only there do the two meet.
     let tail = [&event.payload[..], &event.hash.0[..]].concat();
     let tails = found(&tail);
-    let [tail_at] = tails[..] else {
-        panic!("one row has this payload and hash: {tails:?}")
-    };
+    let [tail_at] = tails[..] else { panic!("one row has this payload and hash: {tails:?}") };
     let key = Uuid::parse_str(event.stream.key()).unwrap();
-    let start = found(key.as_bytes())
-        .into_iter()
-        .rfind(|at| *at < tail_at)
-        .unwrap();
+    let start = found(key.as_bytes()).into_iter().rfind(|at| *at < tail_at).unwrap();
     assert!(tail_at - start < 60, "in the same row");
     // The number of the category comes before the UUID.
     start - 1..tail_at + tail.len()
@@ -86,14 +75,8 @@ fn a_sound_journal_is_found_sound() {
     let mut steps = Vec::new();
     let report = sqlite::verify(scratch.path(), |step| steps.push(step)).unwrap();
     assert!(report.is_sound(), "{report}");
-    assert_eq!(
-        report.to_string(),
-        format!("{} events, none damaged", events.len())
-    );
-    assert!(matches!(
-        steps.as_slice(),
-        [sqlite::Step::Structure, .., sqlite::Step::Outbox]
-    ));
+    assert_eq!(report.to_string(), format!("{} events, none damaged", events.len()));
+    assert!(matches!(steps.as_slice(), [sqlite::Step::Structure, .., sqlite::Step::Outbox]));
     assert_eq!(fs::read(scratch.path().join("journal.db")).unwrap(), before);
 }
 
@@ -113,17 +96,9 @@ fn every_flipped_byte_of_an_event_is_found_and_named() {
                 fs::write(&file, &bytes).unwrap();
                 let report = sqlite::verify(scratch.path(), |_| ()).unwrap();
                 let finding = report.event.as_ref().map(|finding| finding.position);
-                assert_eq!(
-                    finding,
-                    Some(event.position),
-                    "byte {at} ^ {flip:#x}: {report}"
-                );
+                assert_eq!(finding, Some(event.position), "byte {at} ^ {flip:#x}: {report}");
                 assert!(!report.is_sound());
-                assert!(
-                    report
-                        .to_string()
-                        .contains(&format!("event {}", event.position))
-                );
+                assert!(report.to_string().contains(&format!("event {}", event.position)));
                 tried += 1;
             }
         }
@@ -158,9 +133,7 @@ fn a_missing_event_in_the_middle_is_named() {
     let scratch = tempfile::tempdir().unwrap();
     journal(scratch.path());
     let connection = rusqlite::Connection::open(scratch.path().join("journal.db")).unwrap();
-    connection
-        .execute("DELETE FROM events WHERE position = 30", ())
-        .unwrap();
+    connection.execute("DELETE FROM events WHERE position = 30", ()).unwrap();
     drop(connection);
     let report = sqlite::verify(scratch.path(), |_| ()).unwrap();
     let text = report.to_string();
@@ -174,15 +147,10 @@ fn a_message_whose_event_is_gone_is_named() {
     let scratch = tempfile::tempdir().unwrap();
     journal(scratch.path());
     let connection = rusqlite::Connection::open(scratch.path().join("journal.db")).unwrap();
-    connection
-        .execute("UPDATE outbox_messages SET event = 999 WHERE seq = 7", ())
-        .unwrap();
+    connection.execute("UPDATE outbox_messages SET event = 999 WHERE seq = 7", ()).unwrap();
     drop(connection);
     let report = sqlite::verify(scratch.path(), |_| ()).unwrap();
-    assert_eq!(
-        report.outbox,
-        ["row 7 refers to event 999, which is missing"]
-    );
+    assert_eq!(report.outbox, ["row 7 refers to event 999, which is missing"]);
     assert!(report.event.is_none() && report.structure.is_empty());
 }
 
@@ -195,34 +163,18 @@ fn people_can_read_the_tables() {
         .query_row(
             "SELECT stream, version, kind, at, hash FROM events_readable WHERE position = 4",
             (),
-            |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                ))
-            },
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)),
         )
         .unwrap();
     let event = &events[3];
     assert_eq!(row.0, event.stream.as_str());
     assert_eq!((row.1, row.2.as_str()), (2, "accepted"));
-    assert_eq!(
-        (row.3, row.4),
-        (event.at.to_string(), event.hash.to_string())
-    );
+    assert_eq!((row.3, row.4), (event.at.to_string(), event.hash.to_string()));
     let columns = |view: &str| -> Vec<String> {
-        let statement = connection
-            .prepare(&format!("SELECT * FROM {view}"))
-            .unwrap();
+        let statement = connection.prepare(&format!("SELECT * FROM {view}")).unwrap();
         statement.column_names().map(str::to_owned).collect()
     };
-    assert_eq!(
-        columns("outbox"),
-        ["id", "aggregatetype", "aggregateid", "type", "payload"]
-    );
+    assert_eq!(columns("outbox"), ["id", "aggregatetype", "aggregateid", "type", "payload"]);
     let usual = [
         "id",
         "aggregate_type",
@@ -236,10 +188,7 @@ fn people_can_read_the_tables() {
         "published_at",
     ];
     for column in usual {
-        assert!(
-            columns("event_outbox").iter().any(|name| name == column),
-            "{column}"
-        );
+        assert!(columns("event_outbox").iter().any(|name| name == column), "{column}");
     }
     let message: (String, String, String, String) = connection
         .query_row(
@@ -248,12 +197,6 @@ fn people_can_read_the_tables() {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)),
         )
         .unwrap();
-    assert_eq!(
-        (message.0.as_str(), message.1.as_str()),
-        ("order", events[3].stream.key())
-    );
-    assert_eq!(
-        (message.2.as_str(), message.3.as_bytes()),
-        ("accepted", &event.payload[..])
-    );
+    assert_eq!((message.0.as_str(), message.1.as_str()), ("order", events[3].stream.key()));
+    assert_eq!((message.2.as_str(), message.3.as_bytes()), ("accepted", &event.payload[..]));
 }

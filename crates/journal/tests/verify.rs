@@ -1,9 +1,5 @@
 //! Each way to tamper with a history is found, and named.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on has failed"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Mutex;
 
@@ -101,11 +97,7 @@ impl Store for Tampered {
 
 fn engine(count: usize) -> memory::Engine {
     let mut engine = memory::Engine::new();
-    let event = NewEvent {
-        kind: "placed".into(),
-        schema: 1,
-        payload: Bytes::from_static(b"{}"),
-    };
+    let event = NewEvent { kind: "placed".into(), schema: 1, payload: Bytes::from_static(b"{}") };
     let mut write = Write::at(Timestamp::from_millis(5));
     write.appends.push(Append {
         stream: StreamId::new("order", "a").unwrap(),
@@ -121,10 +113,7 @@ fn check(count: usize, tamper: impl FnOnce(&mut Head, &mut Vec<Event>)) -> Resul
     let mut head = store.head().unwrap();
     let mut events = store.events(Position::START, usize::MAX).unwrap();
     tamper(&mut head, &mut events);
-    let store = Tampered {
-        head: Mutex::new(head),
-        events: Mutex::new(events),
-    };
+    let store = Tampered { head: Mutex::new(head), events: Mutex::new(events) };
     verify(&store, Head::default(), |_| {})
 }
 
@@ -143,35 +132,19 @@ fn a_sound_history_is_walked_in_pages() {
     let count = VERIFY_PAGE_EVENTS * 2 + 7;
     let store = engine(count).store();
     let mut pages = Vec::new();
-    let head = verify(store.as_ref(), Head::default(), |progress| {
-        pages.push(progress)
-    })
-    .unwrap();
+    let head = verify(store.as_ref(), Head::default(), |progress| pages.push(progress)).unwrap();
     assert_eq!(head, store.head().unwrap());
     let checked: Vec<u64> = pages.iter().map(|page| page.checked.0).collect();
     let page = VERIFY_PAGE_EVENTS as u64;
     assert_eq!(checked, [page, page * 2, count as u64]);
-    assert!(
-        pages
-            .iter()
-            .all(|Progress { head, .. }| head.0 == count as u64)
-    );
+    assert!(pages.iter().all(|Progress { head, .. }| head.0 == count as u64));
     // From a head that was kept elsewhere, only the rest is walked.
     let kept = store.events(Position(9), 1).unwrap().remove(0);
-    let kept = Head {
-        position: kept.position,
-        hash: kept.hash,
-    };
+    let kept = Head { position: kept.position, hash: kept.hash };
     assert_eq!(verify(store.as_ref(), kept, |_| {}).unwrap(), head);
-    assert_eq!(
-        verify(store.as_ref(), head, |_| unreachable!()).unwrap(),
-        head
-    );
+    assert_eq!(verify(store.as_ref(), head, |_| unreachable!()).unwrap(), head);
     let empty = memory::Engine::new().store();
-    assert_eq!(
-        verify(empty.as_ref(), Head::default(), |_| {}).unwrap(),
-        Head::default()
-    );
+    assert_eq!(verify(empty.as_ref(), Head::default(), |_| {}).unwrap(), Head::default());
 }
 
 #[test]
@@ -191,13 +164,8 @@ fn the_first_event_that_does_not_fit_is_named() {
     assert_eq!(broken(check(20, |_, events| edit(events, 0, false))).0, 1);
     let swapped = check(20, |_, events| events.swap(6, 7));
     assert_eq!(broken(swapped).0, 8);
-    let message = check(20, |_, events| edit(events, 6, false))
-        .unwrap_err()
-        .to_string();
-    assert!(
-        message.contains("event 7 (order/a, version 7)"),
-        "{message}"
-    );
+    let message = check(20, |_, events| edit(events, 6, false)).unwrap_err().to_string();
+    assert!(message.contains("event 7 (order/a, version 7)"), "{message}");
 }
 
 #[test]
@@ -208,21 +176,9 @@ fn an_end_that_is_missing_or_too_much_is_found() {
         matches!(truncated, Err(Error::Truncated { found, head }) if (found, head) == expected)
     );
     let set_back = check(20, |head, events| {
-        *head = Head {
-            position: events[14].position,
-            hash: events[14].hash,
-        };
+        *head = Head { position: events[14].position, hash: events[14].hash };
     });
-    assert!(
-        matches!(
-            set_back,
-            Err(Error::Beyond {
-                found: Position(16),
-                ..
-            })
-        ),
-        "{set_back:?}"
-    );
+    assert!(matches!(set_back, Err(Error::Beyond { found: Position(16), .. })), "{set_back:?}");
     let last_edited = check(20, |_, events| edit(events, 19, true));
     let position = Position(20);
     assert!(matches!(last_edited, Err(Error::OtherHistory { position: p }) if p == position));
@@ -234,24 +190,10 @@ fn another_history_does_not_pass_for_this_one() {
     let mut kept = store.head().unwrap();
     kept.hash = Hash([7; 32]);
     let other = verify(store.as_ref(), kept, |_| {});
-    assert!(
-        matches!(
-            other,
-            Err(Error::OtherHistory {
-                position: Position(20)
-            })
-        ),
-        "{other:?}"
-    );
+    assert!(matches!(other, Err(Error::OtherHistory { position: Position(20) })), "{other:?}");
     kept.position = Position(10);
-    assert!(matches!(
-        verify(store.as_ref(), kept, |_| {}),
-        Err(Error::Broken(_))
-    ));
+    assert!(matches!(verify(store.as_ref(), kept, |_| {}), Err(Error::Broken(_))));
     kept.position = Position(30);
     let shorter = verify(store.as_ref(), kept, |_| {});
-    assert!(
-        matches!(shorter, Err(Error::Truncated { .. })),
-        "{shorter:?}"
-    );
+    assert!(matches!(shorter, Err(Error::Truncated { .. })), "{shorter:?}");
 }

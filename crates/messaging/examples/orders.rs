@@ -30,25 +30,11 @@ impl Handler for Billing {
         }
         let stream =
             StreamId::new("bill", order).map_err(|error| Failure::Poison(error.to_string()))?;
-        let billed = NewEvent {
-            kind: "billed".into(),
-            schema: 1,
-            payload: "{}".into(),
-        };
-        let append = Append {
-            stream,
-            expected: Expected::Any,
-            events: vec![billed],
-        };
-        let write = Write {
-            appends: vec![append],
-            ..Write::at(self.clock.now())
-        };
+        let billed = NewEvent { kind: "billed".into(), schema: 1, payload: "{}".into() };
+        let append = Append { stream, expected: Expected::Any, events: vec![billed] };
+        let write = Write { appends: vec![append], ..Write::at(self.clock.now()) };
         let handled = delivery.commit(&self.journal, write).await?;
-        println!(
-            "{order}: message {} {handled:?}",
-            delivery.message().sequence
-        );
+        println!("{order}: message {} {handled:?}", delivery.message().sequence);
         Ok(handled)
     }
 }
@@ -60,11 +46,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let writer = writer.spawn("journal")?;
 
     let repaired = Arc::new(AtomicBool::new(false));
-    let handler = Billing {
-        journal: journal.clone(),
-        clock: clock.clone(),
-        repaired: Arc::clone(&repaired),
-    };
+    let handler =
+        Billing { journal: journal.clone(), clock: clock.clone(), repaired: Arc::clone(&repaired) };
     let options = consumer::Options::new("billing");
     let billing = Consumer::open(journal.clone(), clock.clone(), handler, options)?;
     let bus = Arc::new(Embedded::default());
@@ -73,18 +56,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         tasks.spawn(async move { worker.run().await.map_err(|error| error.to_string()) });
     }
     bus.open();
-    let relay = Relay::new(
-        journal.clone(),
-        bus,
-        clock.clone(),
-        relay::Options::default(),
-    );
-    tasks.spawn(async move {
-        relay
-            .run(pending())
-            .await
-            .map_err(|error| error.to_string())
-    });
+    let relay = Relay::new(journal.clone(), bus, clock.clone(), relay::Options::default());
+    tasks.spawn(async move { relay.run(pending()).await.map_err(|error| error.to_string()) });
 
     let ids = Ids::from_entropy();
     for order in ["o-1", "o-2", "o-3"] {
@@ -98,10 +71,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 sequence,
                 payload: "{}".into(),
             };
-            let write = Write {
-                messages: vec![message],
-                ..Write::at(clock.now())
-            };
+            let write = Write { messages: vec![message], ..Write::at(clock.now()) };
             journal.commit(write).await?;
         }
     }
@@ -113,10 +83,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     repaired.store(true, Ordering::Relaxed);
     let report = letters.replay(&Scope::All, Pace::per_second(100)).await?;
-    println!(
-        "replayed {}, keys that go on: {}",
-        report.handled, report.unparked
-    );
+    println!("replayed {}, keys that go on: {}", report.handled, report.unparked);
 
     tasks.shutdown().await;
     drop((billing, letters, journal));

@@ -66,28 +66,15 @@ async fn run(mode: Mode) -> Result<f64, Box<dyn Error>> {
     let clock = Clock::system();
     let (journal, mut writer) = Journal::new(Engine::new(), clock.clone());
     let mut tasks = tokio::task::JoinSet::new();
-    let handler = Work {
-        journal: journal.clone(),
-        mode,
-    };
-    let consumer = Consumer::open(
-        journal.clone(),
-        clock.clone(),
-        handler,
-        Options::new("bench"),
-    )?;
+    let handler = Work { journal: journal.clone(), mode };
+    let consumer = Consumer::open(journal.clone(), clock.clone(), handler, Options::new("bench"))?;
     if mode != Mode::CommitsOnly {
         let bus = Arc::new(Embedded::default());
         for worker in consumer.subscribe(&*bus, &["orders"], 2)? {
             tasks.spawn(async move { drop(worker.run().await) });
         }
         bus.open();
-        let relay = Relay::new(
-            journal.clone(),
-            bus,
-            clock.clone(),
-            relay::Options::default(),
-        );
+        let relay = Relay::new(journal.clone(), bus, clock.clone(), relay::Options::default());
         tasks.spawn(async move { drop(relay.run(pending()).await) });
     }
     let producer = journal.clone();
@@ -100,10 +87,7 @@ async fn run(mode: Mode) -> Result<f64, Box<dyn Error>> {
                 .map(|write| {
                     let from = next + write * PER_WRITE;
                     let messages = (from..from + PER_WRITE).map(message).collect();
-                    producer.commit(Write {
-                        messages,
-                        ..Write::default()
-                    })
+                    producer.commit(Write { messages, ..Write::default() })
                 })
                 .collect();
             next += 64 * PER_WRITE;
@@ -135,13 +119,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let ignored = run(Mode::Ignore).await?;
     let effects = run(Mode::Effect).await?;
     println!("commit only         {commits:6.0} ns/message");
-    println!(
-        "… and delivered     {ignored:6.0} ns/message  (way: {:.0} ns)",
-        ignored - commits
-    );
-    println!(
-        "… with an effect    {effects:6.0} ns/message  (way: {:.0} ns)",
-        effects - commits
-    );
+    println!("… and delivered     {ignored:6.0} ns/message  (way: {:.0} ns)", ignored - commits);
+    println!("… with an effect    {effects:6.0} ns/message  (way: {:.0} ns)", effects - commits);
     Ok(())
 }

@@ -31,10 +31,7 @@ mod tests {
 
     #[test]
     fn waits_double_and_stay_below_the_cap() {
-        let backoff = Backoff {
-            first: Duration::from_millis(100),
-            most: Duration::from_secs(1),
-        };
+        let backoff = Backoff { first: Duration::from_millis(100), most: Duration::from_secs(1) };
         let waits: Vec<_> = (0..7).map(|n| backoff.after(n).as_millis()).collect();
         assert_eq!(waits, [0, 100, 200, 400, 800, 1_000, 1_000]);
         assert_eq!(backoff.after(u32::MAX), Duration::from_secs(1));

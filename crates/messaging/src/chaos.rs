@@ -34,13 +34,8 @@ pub struct Faults {
 
 impl Faults {
     /// Nothing goes wrong.
-    pub const NONE: Self = Self {
-        drop: 0.0,
-        lose_answer: 0.0,
-        duplicate: 0.0,
-        delay: 0.0,
-        delay_max: Duration::ZERO,
-    };
+    pub const NONE: Self =
+        Self { drop: 0.0, lose_answer: 0.0, duplicate: 0.0, delay: 0.0, delay_max: Duration::ZERO };
 
     /// Everything goes wrong now and then.
     pub const ROUGH: Self = Self {
@@ -104,19 +99,8 @@ impl<B: Bus> Chaos<B> {
     #[must_use]
     pub fn new(inner: Arc<B>, clock: Clock, seed: u64, faults: Faults) -> Self {
         let (rng, stats) = (Rng::with_seed(seed), Stats::default());
-        let state = Mutex::new(State {
-            rng,
-            faults,
-            stats,
-            later: BTreeMap::new(),
-            next: 0,
-        });
-        Self {
-            inner,
-            clock,
-            state,
-            postponed: Notify::new(),
-        }
+        let state = Mutex::new(State { rng, faults, stats, later: BTreeMap::new(), next: 0 });
+        Self { inner, clock, state, postponed: Notify::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -216,8 +200,6 @@ impl<B: Bus> Bus for Chaos<B> {
 impl<B> std::fmt::Debug for Chaos<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_struct("Chaos")
-            .field("stats", &state.stats)
-            .finish_non_exhaustive()
+        f.debug_struct("Chaos").field("stats", &state.stats).finish_non_exhaustive()
     }
 }

@@ -21,10 +21,7 @@ impl Envelope {
     /// The message at a place of a batch; nothing when the batch is shorter.
     #[must_use]
     pub fn of(batch: &Arc<Batch>, index: usize) -> Option<Self> {
-        (index < batch.outbox.len()).then(|| Self {
-            batch: Arc::clone(batch),
-            index,
-        })
+        (index < batch.outbox.len()).then(|| Self { batch: Arc::clone(batch), index })
     }
 
     /// A message that comes from elsewhere than this process' outbox.
@@ -38,13 +35,7 @@ impl Envelope {
             created_at: Timestamp::EPOCH,
             published_at: None,
         };
-        Self {
-            batch: Arc::new(Batch {
-                events: Vec::new(),
-                outbox: vec![row],
-            }),
-            index: 0,
-        }
+        Self { batch: Arc::new(Batch { events: Vec::new(), outbox: vec![row] }), index: 0 }
     }
 
     /// The outbox row.
@@ -73,10 +64,6 @@ impl Deref for Envelope {
 
 impl fmt::Debug for Envelope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Envelope({}/{}#{})",
-            self.topic, self.aggregate_id, self.sequence
-        )
+        write!(f, "Envelope({}/{}#{})", self.topic, self.aggregate_id, self.sequence)
     }
 }

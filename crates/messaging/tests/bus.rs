@@ -22,10 +22,7 @@ impl Fixture for OnSimulation {
 
     async fn start(&self, subscriptions: &[Subscription]) -> (Embedded, Vec<Vec<Lane>>) {
         let bus = Embedded::default();
-        let lanes = subscriptions
-            .iter()
-            .map(|wanted| bus.subscribe(wanted).unwrap())
-            .collect();
+        let lanes = subscriptions.iter().map(|wanted| bus.subscribe(wanted).unwrap()).collect();
         bus.open();
         (bus, lanes)
     }
@@ -43,10 +40,7 @@ impl Fixture for ThroughChaos {
 
     async fn start(&self, subscriptions: &[Subscription]) -> (Chaos<Embedded>, Vec<Vec<Lane>>) {
         let (bus, lanes) = OnSimulation(self.0.clone()).start(subscriptions).await;
-        (
-            Chaos::new(Arc::new(bus), self.0.clone(), 1, Faults::NONE),
-            lanes,
-        )
+        (Chaos::new(Arc::new(bus), self.0.clone(), 1, Faults::NONE), lanes)
     }
 
     fn clock(&self) -> Clock {
@@ -65,11 +59,7 @@ fn the_embedded_bus_conforms() {
 }
 
 fn subscription(group: &str, topic: &str) -> Subscription {
-    Subscription {
-        group: group.into(),
-        topics: vec![topic.into()],
-        lanes: 1,
-    }
+    Subscription { group: group.into(), topics: vec![topic.into()], lanes: 1 }
 }
 
 fn parcel(ticket: u64) -> Parcel {
@@ -82,10 +72,7 @@ fn parcel(ticket: u64) -> Parcel {
         sequence: ticket,
         payload: "{}".into(),
     };
-    Parcel {
-        ticket,
-        envelope: Envelope::foreign(message),
-    }
+    Parcel { ticket, envelope: Envelope::foreign(message) }
 }
 
 #[test]
@@ -107,10 +94,7 @@ fn responsibility_is_taken_when_the_last_group_has_accepted() {
         let early = clock.timeout(Duration::from_secs(1), receipts.take()).await;
         assert!(early.is_err(), "one group has not answered: {early:?}");
         second.give_back();
-        let expected = Receipt {
-            ticket: 7,
-            outcome: Err(Error::Returned),
-        };
+        let expected = Receipt { ticket: 7, outcome: Err(Error::Returned) };
         assert_eq!(receipts.take().await, [expected]);
     });
 }
@@ -123,12 +107,7 @@ fn messages_wait_until_everyone_has_subscribed() {
         let bus = Embedded::default();
         let receipts = Receipts::new();
         let publish = bus.publish(vec![parcel(1)], &receipts);
-        assert!(
-            clock
-                .timeout(Duration::from_secs(1), publish)
-                .await
-                .is_err()
-        );
+        assert!(clock.timeout(Duration::from_secs(1), publish).await.is_err());
         let mut lane = bus.subscribe(&subscription("a", "t")).unwrap().remove(0);
         let again = bus.subscribe(&subscription("a", "u")).unwrap_err();
         assert_eq!(again, Error::Again { group: "a".into() });
@@ -140,18 +119,10 @@ fn messages_wait_until_everyone_has_subscribed() {
         assert!(lane.receive(&mut arrived, 9).await);
         assert_eq!(arrived[0].envelope.sequence, 2);
         bus.close();
-        assert!(
-            !lane.receive(&mut arrived, 9).await,
-            "a closed bus ends its lanes"
-        );
+        assert!(!lane.receive(&mut arrived, 9).await, "a closed bus ends its lanes");
         bus.publish(vec![parcel(3)], &receipts).await;
         arrived.clear();
-        let outcomes: Vec<_> = receipts
-            .take()
-            .await
-            .into_iter()
-            .map(|r| r.outcome)
-            .collect();
+        let outcomes: Vec<_> = receipts.take().await.into_iter().map(|r| r.outcome).collect();
         assert_eq!(outcomes, [Err(Error::Closed), Err(Error::Abandoned)]);
     });
 }
@@ -167,23 +138,11 @@ fn a_full_lane_makes_the_publisher_wait() {
         let receipts = Receipts::new();
         {
             let publish = bus.publish((1..=3).map(parcel).collect(), &receipts);
-            assert!(
-                clock
-                    .timeout(Duration::from_secs(1), publish)
-                    .await
-                    .is_err()
-            );
+            assert!(clock.timeout(Duration::from_secs(1), publish).await.is_err());
         }
         let dropped = receipts.take().await;
-        let expected = Receipt {
-            ticket: 3,
-            outcome: Err(Error::Abandoned),
-        };
-        assert_eq!(
-            dropped,
-            [expected],
-            "whoever gives up publishing hears of it"
-        );
+        let expected = Receipt { ticket: 3, outcome: Err(Error::Abandoned) };
+        assert_eq!(dropped, [expected], "whoever gives up publishing hears of it");
         let mut arrived = Vec::new();
         assert!(lane.receive(&mut arrived, 9).await);
         assert_eq!(arrived.len(), 2);
@@ -195,15 +154,8 @@ fn names_that_would_blur_keys_are_refused() {
     let bus = Embedded::default();
     for (group, topic) in [("a/b", "t"), ("a", "t/u"), ("", "t"), ("a", "T")] {
         let refused = bus.subscribe(&subscription(group, topic));
-        assert!(
-            matches!(refused, Err(Error::Name { .. })),
-            "{group:?} {topic:?}"
-        );
+        assert!(matches!(refused, Err(Error::Name { .. })), "{group:?} {topic:?}");
     }
-    let nothing = Subscription {
-        group: "a".into(),
-        topics: Vec::new(),
-        lanes: 1,
-    };
+    let nothing = Subscription { group: "a".into(), topics: Vec::new(), lanes: 1 };
     assert!(matches!(bus.subscribe(&nothing), Err(Error::Empty { .. })));
 }

@@ -78,17 +78,9 @@ fn start(disk: &Disk, clock: &SimClock, script: &Script) -> Setup {
     let (journal, mut writer) = Journal::new(Engine::recover(disk.clone()), clock.clone());
     sim.on_idle(move || writer.run_once().unwrap() > 0);
     let bus = Arc::new(Embedded::default());
-    let handler = Scripted {
-        script: script.clone(),
-        journal: journal.clone(),
-    };
-    let consumer = Consumer::open(
-        journal.clone(),
-        clock.clone(),
-        handler,
-        Options::new("ledger"),
-    )
-    .unwrap();
+    let handler = Scripted { script: script.clone(), journal: journal.clone() };
+    let consumer =
+        Consumer::open(journal.clone(), clock.clone(), handler, Options::new("ledger")).unwrap();
     for worker in consumer.subscribe(&*bus, &["t"], 2).unwrap() {
         sim.spawn(async move { worker.run().await.unwrap() });
     }
@@ -97,13 +89,7 @@ fn start(disk: &Disk, clock: &SimClock, script: &Script) -> Setup {
     sim.spawn(async move { relay.run(std::future::pending()).await.unwrap() });
     sim.settle();
     let next_id = u128::from(clock_millis(&sim)) << 32;
-    Setup {
-        sim,
-        journal,
-        consumer,
-        script: script.clone(),
-        next_id,
-    }
+    Setup { sim, journal, consumer, script: script.clone(), next_id }
 }
 
 fn clock_millis(sim: &Simulation) -> u64 {
@@ -122,29 +108,19 @@ impl Setup {
             sequence,
             payload: format!("payload of {key} {sequence}").into(),
         };
-        let write = Write {
-            messages: vec![message],
-            ..Write::at(self.sim.clock().now())
-        };
+        let write = Write { messages: vec![message], ..Write::at(self.sim.clock().now()) };
         let journal = self.journal.clone();
-        self.sim
-            .block_on(async move { journal.commit(write).await.unwrap() });
+        self.sim.block_on(async move { journal.commit(write).await.unwrap() });
         self.sim.run_for(Duration::from_millis(50));
     }
 
     fn effects(&self, key: &str) -> Vec<u64> {
         let plan = self.script.inner.lock().unwrap();
-        plan.effects
-            .iter()
-            .filter(|(k, _)| k == key)
-            .map(|(_, n)| *n)
-            .collect()
+        plan.effects.iter().filter(|(k, _)| k == key).map(|(_, n)| *n).collect()
     }
 
     fn parked(&self) -> Vec<String> {
-        let letters = Letters::new("ledger")
-            .list(self.journal.store(), None, 100)
-            .unwrap();
+        let letters = Letters::new("ledger").list(self.journal.store(), None, 100).unwrap();
         letters.into_iter().map(|letter| letter.place).collect()
     }
 
@@ -160,10 +136,7 @@ impl Setup {
 
     fn replay(&mut self, scope: Scope) -> steadfast_messaging::dead_letters::Replayed {
         self.operate(|letters| async move {
-            letters
-                .replay(&scope, Pace::per_second(1_000))
-                .await
-                .unwrap()
+            letters.replay(&scope, Pace::per_second(1_000)).await.unwrap()
         })
     }
 }
@@ -174,33 +147,20 @@ fn place(key: &str, sequence: u64) -> String {
 
 #[test]
 fn a_poisoned_key_is_parked_and_the_others_go_on() {
-    let (disk, clock, script) = (
-        Disk::new(),
-        SimClock::starting_at(Default::default()),
-        Script::default(),
-    );
+    let (disk, clock, script) =
+        (Disk::new(), SimClock::starting_at(Default::default()), Script::default());
     script.inner.lock().unwrap().poison.insert(("a".into(), 2));
     let mut setup = start(&disk, &clock, &script);
     for sequence in 1..=3 {
         setup.send("a", sequence);
         setup.send("a/b", sequence);
     }
-    assert_eq!(
-        (setup.effects("a"), setup.effects("a/b")),
-        (vec![1], vec![1, 2, 3])
-    );
+    assert_eq!((setup.effects("a"), setup.effects("a/b")), (vec![1], vec![1, 2, 3]));
     assert_eq!(setup.parked(), [place("a", 2), place("a", 3)]);
     assert_eq!(setup.consumer.stats().parked_keys, 1);
-    assert_eq!(
-        setup.journal.store().unpublished(0, 10).unwrap(),
-        [],
-        "parked is taken"
-    );
+    assert_eq!(setup.journal.store().unpublished(0, 10).unwrap(), [], "parked is taken");
     let (letter, payload) = setup.consumer.dead_letters().show(&place("a", 2)).unwrap();
-    assert_eq!(
-        (letter.reason.as_str(), letter.attempts),
-        ("cannot be read", 1)
-    );
+    assert_eq!((letter.reason.as_str(), letter.attempts), ("cannot be read", 1));
     assert_eq!(payload, "payload of a 2");
 
     // A restart changes nothing: the key is still parked.
@@ -219,10 +179,7 @@ fn a_poisoned_key_is_parked_and_the_others_go_on() {
     // Once the handler is mended, the key catches up in order and goes on.
     script.inner.lock().unwrap().poison.clear();
     let report = setup.replay(Scope::Key("t/a".into()));
-    assert_eq!(
-        (report.handled, report.unparked, report.stopped),
-        (3, 1, None)
-    );
+    assert_eq!((report.handled, report.unparked, report.stopped), (3, 1, None));
     setup.send("a", 5);
     assert_eq!(setup.effects("a"), [1, 2, 3, 4, 5]);
     assert_eq!(setup.parked(), Vec::<String>::new());
@@ -231,63 +188,37 @@ fn a_poisoned_key_is_parked_and_the_others_go_on() {
 
 #[test]
 fn a_discard_lets_the_key_go_on_and_is_recorded() {
-    let (disk, clock, script) = (
-        Disk::new(),
-        SimClock::starting_at(Default::default()),
-        Script::default(),
-    );
+    let (disk, clock, script) =
+        (Disk::new(), SimClock::starting_at(Default::default()), Script::default());
     script.inner.lock().unwrap().poison.insert(("a".into(), 1));
     let mut setup = start(&disk, &clock, &script);
     setup.send("a", 1);
     setup.send("a", 2);
     let error = setup.operate(|letters| async move {
-        letters
-            .discard(&place("a", 2), "in the way")
-            .await
-            .unwrap_err()
+        letters.discard(&place("a", 2), "in the way").await.unwrap_err()
     });
     assert!(matches!(error, Error::NotFirst { first, .. } if first == place("a", 1)));
     let error = setup
         .operate(|letters| async move { letters.discard("t/a/7", "a slip").await.unwrap_err() });
     assert!(matches!(error, Error::Unknown { .. }));
     setup.operate(|letters| async move {
-        letters
-            .discard(&place("a", 1), "customer is gone")
-            .await
-            .unwrap()
+        letters.discard(&place("a", 1), "customer is gone").await.unwrap()
     });
     assert_eq!(setup.replay(Scope::All).handled, 1);
     setup.send("a", 3);
     assert_eq!(setup.effects("a"), [2, 3]);
     let stream = StreamId::new(AUDIT, "ledger").unwrap();
-    let events = setup
-        .journal
-        .store()
-        .stream(&stream, Version::NONE, 10)
-        .unwrap();
-    let [event] = events.as_slice() else {
-        panic!("{events:?}")
-    };
+    let events = setup.journal.store().stream(&stream, Version::NONE, 10).unwrap();
+    let [event] = events.as_slice() else { panic!("{events:?}") };
     let text = String::from_utf8(event.payload.to_vec()).unwrap();
-    assert!(
-        text.contains("customer is gone") && text.contains("cannot be read"),
-        "{text}"
-    );
+    assert!(text.contains("customer is gone") && text.contains("cannot be read"), "{text}");
 }
 
 #[test]
 fn a_transient_failure_is_tried_a_bounded_number_of_times() {
-    let (disk, clock, script) = (
-        Disk::new(),
-        SimClock::starting_at(Default::default()),
-        Script::default(),
-    );
-    script
-        .inner
-        .lock()
-        .unwrap()
-        .transient
-        .insert(("a".into(), 1));
+    let (disk, clock, script) =
+        (Disk::new(), SimClock::starting_at(Default::default()), Script::default());
+    script.inner.lock().unwrap().transient.insert(("a".into(), 1));
     let mut setup = start(&disk, &clock, &script);
     setup.send("a", 1);
     setup.send("b", 1);
@@ -302,11 +233,8 @@ fn a_transient_failure_is_tried_a_bounded_number_of_times() {
 
 #[test]
 fn what_is_unavailable_is_never_held_against_a_message() {
-    let (disk, clock, script) = (
-        Disk::new(),
-        SimClock::starting_at(Default::default()),
-        Script::default(),
-    );
+    let (disk, clock, script) =
+        (Disk::new(), SimClock::starting_at(Default::default()), Script::default());
     script.inner.lock().unwrap().unavailable = true;
     let mut setup = start(&disk, &clock, &script);
     setup.send("a", 1);
@@ -320,11 +248,8 @@ fn what_is_unavailable_is_never_held_against_a_message() {
 
 #[test]
 fn ignored_messages_are_marked_before_they_are_acknowledged() {
-    let (disk, clock, script) = (
-        Disk::new(),
-        SimClock::starting_at(Default::default()),
-        Script::default(),
-    );
+    let (disk, clock, script) =
+        (Disk::new(), SimClock::starting_at(Default::default()), Script::default());
     script.inner.lock().unwrap().ignore = true;
     let mut setup = start(&disk, &clock, &script);
     for sequence in 1..=20 {
@@ -338,11 +263,8 @@ fn ignored_messages_are_marked_before_they_are_acknowledged() {
 
 #[test]
 fn messages_without_numbers_are_parked_and_replayed_in_the_order_of_their_arrival() {
-    let (disk, clock, script) = (
-        Disk::new(),
-        SimClock::starting_at(Default::default()),
-        Script::default(),
-    );
+    let (disk, clock, script) =
+        (Disk::new(), SimClock::starting_at(Default::default()), Script::default());
     script.inner.lock().unwrap().poison.insert(("a".into(), 0));
     let mut setup = start(&disk, &clock, &script);
     let first = setup.next_id + 1;
@@ -352,10 +274,7 @@ fn messages_without_numbers_are_parked_and_replayed_in_the_order_of_their_arriva
     drop(setup);
     let mut setup = start(&disk, &clock, &script);
     let letters = setup.consumer.dead_letters().list(None, 100).unwrap();
-    let ids: Vec<_> = letters
-        .iter()
-        .map(|letter| letter.id.as_u128() - first)
-        .collect();
+    let ids: Vec<_> = letters.iter().map(|letter| letter.id.as_u128() - first).collect();
     assert_eq!(ids, [0, 1, 2, 3, 4]);
     script.inner.lock().unwrap().poison.clear();
     let report = setup.replay(Scope::All);
@@ -365,11 +284,8 @@ fn messages_without_numbers_are_parked_and_replayed_in_the_order_of_their_arriva
 
 #[test]
 fn a_replay_keeps_to_its_pace_and_there_is_one_at_a_time() {
-    let (disk, clock, script) = (
-        Disk::new(),
-        SimClock::starting_at(Default::default()),
-        Script::default(),
-    );
+    let (disk, clock, script) =
+        (Disk::new(), SimClock::starting_at(Default::default()), Script::default());
     for key in ["a", "b", "c", "d"] {
         script.inner.lock().unwrap().poison.insert((key.into(), 1));
     }

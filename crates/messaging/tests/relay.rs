@@ -38,9 +38,7 @@ impl Bus for Paper {
         let mut sheet = self.state.lock().unwrap();
         for parcel in parcels {
             let message = &parcel.envelope;
-            sheet
-                .published
-                .push((message.aggregate_id.clone(), message.sequence));
+            sheet.published.push((message.aggregate_id.clone(), message.sequence));
             if sheet.willing {
                 receipts.file(parcel.ticket, Ok(()));
             } else {
@@ -50,9 +48,7 @@ impl Bus for Paper {
     }
 
     fn subscribe(&self, subscription: &Subscription) -> Result<Vec<embedded::Lane>, Error> {
-        Err(Error::Late {
-            group: subscription.group.clone(),
-        })
+        Err(Error::Late { group: subscription.group.clone() })
     }
 }
 
@@ -84,10 +80,7 @@ fn options() -> Options {
     Options {
         in_flight: 16,
         mark_rows: 4,
-        backoff: Backoff {
-            first: Duration::from_millis(10),
-            most: Duration::from_millis(100),
-        },
+        backoff: Backoff { first: Duration::from_millis(10), most: Duration::from_millis(100) },
         ..Options::default()
     }
 }
@@ -107,15 +100,7 @@ fn start(disk: &Disk, seed: u64, options: Options) -> Setup {
         *done.lock().unwrap() = true;
     });
     let (disk, stop) = (disk.clone(), Some(stop));
-    Setup {
-        sim,
-        disk,
-        journal,
-        bus,
-        relay: handle,
-        stop,
-        ended,
-    }
+    Setup { sim, disk, journal, bus, relay: handle, stop, ended }
 }
 
 fn message(key: &str, sequence: u64) -> Message {
@@ -131,10 +116,7 @@ fn message(key: &str, sequence: u64) -> Message {
 }
 
 async fn commit(journal: &Journal, clock: &Clock, messages: Vec<Message>) {
-    let write = Write {
-        messages,
-        ..Write::at(clock.now())
-    };
+    let write = Write { messages, ..Write::at(clock.now()) };
     journal.commit(write).await.unwrap();
 }
 
@@ -152,22 +134,12 @@ fn what_the_immediate_path_has_missed_is_read_from_the_outbox() {
             commit(&journal, &clock, vec![message("k", sequence)]).await;
         }
     });
-    assert_eq!(
-        numbers(&setup.bus.published()),
-        (1..=16).collect::<Vec<_>>(),
-        "the window"
-    );
+    assert_eq!(numbers(&setup.bus.published()), (1..=16).collect::<Vec<_>>(), "the window");
     setup.bus.answer_all();
     setup.sim.run_for(Duration::from_secs(5));
-    assert_eq!(
-        numbers(&setup.bus.published()),
-        (1..=1_000).collect::<Vec<_>>()
-    );
+    assert_eq!(numbers(&setup.bus.published()), (1..=1_000).collect::<Vec<_>>());
     let stats = setup.relay.stats();
-    assert!(
-        stats.lagged > 0 && stats.in_flight_highest <= 16,
-        "{stats:?}"
-    );
+    assert!(stats.lagged > 0 && stats.in_flight_highest <= 16, "{stats:?}");
     assert_eq!(setup.journal.store().unpublished(0, 10).unwrap(), []);
 }
 
@@ -182,21 +154,11 @@ fn the_immediate_path_needs_no_reads() {
             clock.sleep(Duration::from_millis(1)).await;
         }
     });
-    assert_eq!(
-        numbers(&setup.bus.published()),
-        (1..=500).collect::<Vec<_>>()
-    );
+    assert_eq!(numbers(&setup.bus.published()), (1..=500).collect::<Vec<_>>());
     let stats = setup.relay.stats();
-    assert_eq!(
-        (stats.polled_rows, stats.polls),
-        (0, 1),
-        "only the look at the start"
-    );
+    assert_eq!((stats.polled_rows, stats.polls), (0, 1), "only the look at the start");
     setup.sim.run_for(Duration::from_secs(10));
-    assert!(
-        setup.relay.stats().polls <= 12,
-        "an idle relay reads once a second"
-    );
+    assert!(setup.relay.stats().polls <= 12, "an idle relay reads once a second");
 }
 
 #[test]
@@ -234,10 +196,7 @@ fn a_relay_that_is_stopped_writes_its_last_marks() {
     });
     setup.stop.take().unwrap().send(()).unwrap();
     setup.sim.run_for(Duration::from_secs(1));
-    assert!(
-        !*setup.ended.lock().unwrap(),
-        "what is under way is waited for"
-    );
+    assert!(!*setup.ended.lock().unwrap(), "what is under way is waited for");
     setup.bus.answer_all();
     setup.sim.run_for(Duration::from_secs(1));
     assert!(*setup.ended.lock().unwrap());
@@ -304,21 +263,13 @@ fn nothing_is_skipped_and_nothing_overtakes() {
                 setup.bus.answer_all();
                 setup.sim.run_for(Duration::from_secs(2));
                 accepted.extend(setup.bus.published());
-                assert_eq!(
-                    setup.journal.store().unpublished(0, 1).unwrap(),
-                    [],
-                    "seed {seed}"
-                );
+                assert_eq!(setup.journal.store().unpublished(0, 1).unwrap(), [], "seed {seed}");
             }
             assert!(setup.relay.stats().in_flight_highest <= 16);
             drop(setup.disk);
         }
         let total: u64 = next.values().sum();
-        assert_eq!(
-            accepted.len() as u64,
-            total,
-            "seed {seed}: something was skipped"
-        );
+        assert_eq!(accepted.len() as u64, total, "seed {seed}: something was skipped");
     }
     assert!(refused > 1_000, "{refused} refusals");
 }

@@ -30,18 +30,9 @@ fn every_effect_happens_once_and_in_order() {
             run(seed, Protections::default()).unwrap_or_else(|what| panic!("seed {seed}: {what}"));
         let (consumer, relay) = (world.totals.consumer, world.totals.relay);
         let (limits, window) = (consumer_options(), relay_options());
-        assert!(
-            consumer.in_hand_highest <= limits.in_hand as u64,
-            "seed {seed}: {consumer:?}"
-        );
-        assert!(
-            consumer.held_highest <= limits.held as u64,
-            "seed {seed}: {consumer:?}"
-        );
-        assert!(
-            relay.in_flight_highest <= window.in_flight as u64,
-            "seed {seed}: {relay:?}"
-        );
+        assert!(consumer.in_hand_highest <= limits.in_hand as u64, "seed {seed}: {consumer:?}");
+        assert!(consumer.held_highest <= limits.held as u64, "seed {seed}: {consumer:?}");
+        assert!(relay.in_flight_highest <= window.in_flight as u64, "seed {seed}: {relay:?}");
         crashes += world.crashes;
         totals.replayed += world.totals.replayed;
         totals.unparked += world.totals.unparked;
@@ -61,28 +52,16 @@ fn every_effect_happens_once_and_in_order() {
     assert!(crashes > 60, "{crashes} crashes");
     assert!(totals.replayed > 100 && totals.unparked > 50, "{totals:?}");
     let consumer = totals.consumer;
-    assert!(
-        consumer.held > 500 && consumer.given_back > 100,
-        "{totals:?}"
-    );
-    assert!(
-        consumer.duplicates > 1_000 && consumer.parked > 200,
-        "{totals:?}"
-    );
-    assert!(
-        totals.relay.refused > 500 && totals.relay.polled_rows > 500,
-        "{totals:?}"
-    );
+    assert!(consumer.held > 500 && consumer.given_back > 100, "{totals:?}");
+    assert!(consumer.duplicates > 1_000 && consumer.parked > 200, "{totals:?}");
+    assert!(totals.relay.refused > 500 && totals.relay.polled_rows > 500, "{totals:?}");
     println!("{crashes} crashes, {totals:?}");
 }
 
 /// The twin without an inbox: the same check finds that effects happen twice.
 #[test]
 fn without_the_inbox_the_check_fails() {
-    let broken = Protections {
-        inbox: false,
-        ..Protections::default()
-    };
+    let broken = Protections { inbox: false, ..Protections::default() };
     let caught = (0..5).filter(|&seed| run(seed, broken).is_err()).count();
     assert_eq!(caught, 5, "a run without the inbox must be found out");
 }

@@ -22,36 +22,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         key: format!("{order}/{step}"),
         deadline: clock.monotonic() + Duration::from_millis(100),
     };
-    let items = [Item {
-        sku: "bento".to_owned(),
-        quantity: 2,
-    }];
-    let reservation = sandbox
-        .stock
-        .reserve(&call("reserve"), order, &items)
-        .await?;
+    let items = [Item { sku: "bento".to_owned(), quantity: 2 }];
+    let reservation = sandbox.stock.reserve(&call("reserve"), order, &items).await?;
     println!("reserved as {reservation}");
 
-    let lost = Plan {
-        lose_reply: Probability::ALWAYS,
-        ..Plan::default()
-    };
+    let lost = Plan { lose_reply: Probability::ALWAYS, ..Plan::default() };
     sandbox.faults.set(Operation::Authorize, lost);
-    let amount = Money {
-        currency: "KRW".to_owned(),
-        minor: 18_000,
-    };
-    let doubt = sandbox
-        .payment
-        .authorize(&call("authorize"), order, &amount)
-        .await;
+    let amount = Money { currency: "KRW".to_owned(), minor: 18_000 };
+    let doubt = sandbox.payment.authorize(&call("authorize"), order, &amount).await;
     println!("authorize, first: {doubt:?}");
 
     sandbox.faults.clear();
-    let name = sandbox
-        .payment
-        .authorize(&call("authorize"), order, &amount)
-        .await?;
+    let name = sandbox.payment.authorize(&call("authorize"), order, &amount).await?;
     println!("authorize, again: {name}");
     sandbox.payment.capture(&call("capture"), order).await?;
 

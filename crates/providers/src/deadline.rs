@@ -29,9 +29,7 @@ pub(crate) async fn in_time<T>(
             reason: "the deadline had passed before the call was made".to_owned(),
         });
     };
-    let late = || Failure::Unknown {
-        reason: format!("no answer within {left:?}"),
-    };
+    let late = || Failure::Unknown { reason: format!("no answer within {left:?}") };
     match clock.timeout(left, work).await {
         Ok(Ok(_)) if clock.monotonic() > call.deadline => Err(late()),
         Ok(result) => result,
@@ -47,10 +45,7 @@ mod tests {
     use super::*;
 
     fn call(after: Duration) -> Call {
-        Call {
-            key: "k".to_owned(),
-            deadline: Monotonic::from_start(after),
-        }
+        Call { key: "k".to_owned(), deadline: Monotonic::from_start(after) }
     }
 
     #[test]
@@ -61,10 +56,7 @@ mod tests {
             let work = async { panic!("begun after its deadline") };
             in_time::<()>(&clock, &call(Duration::ZERO), work).await
         });
-        assert!(
-            matches!(result, Err(Failure::Unavailable { .. })),
-            "{result:?}"
-        );
+        assert!(matches!(result, Err(Failure::Unavailable { .. })), "{result:?}");
     }
 
     #[test]
@@ -86,10 +78,7 @@ mod tests {
     fn a_refusal_stays_one_however_late() {
         let mut sim = Simulation::new(1);
         let (clock, jump) = (sim.clock(), sim.sim_clock());
-        let refused = Failure::Refused {
-            code: "c".to_owned(),
-            reason: "r".to_owned(),
-        };
+        let refused = Failure::Refused { code: "c".to_owned(), reason: "r".to_owned() };
         let given = refused.clone();
         let result = sim.block_on(async move {
             let work = async {
@@ -104,9 +93,6 @@ mod tests {
     #[test]
     fn a_deadline_beyond_all_bounds_is_cut() {
         let sim = Simulation::new(1);
-        assert_eq!(
-            left(&sim.clock(), &call(Duration::MAX)),
-            Some(CALL_LENGTH_MAX)
-        );
+        assert_eq!(left(&sim.clock(), &call(Duration::MAX)), Some(CALL_LENGTH_MAX));
     }
 }

@@ -23,13 +23,8 @@ pub enum Operation {
 
 impl Operation {
     /// Every operation.
-    pub const ALL: [Self; 5] = [
-        Self::Reserve,
-        Self::Release,
-        Self::Authorize,
-        Self::Capture,
-        Self::Void,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::Reserve, Self::Release, Self::Authorize, Self::Capture, Self::Void];
 
     /// Its name: `reserve`, `release`, `authorize`, `capture`, `void`.
     #[must_use]
@@ -59,9 +54,7 @@ impl FromStr for Operation {
     type Err = UnknownOperation;
 
     fn from_str(text: &str) -> Result<Self, UnknownOperation> {
-        let found = Self::ALL
-            .into_iter()
-            .find(|operation| operation.name() == text);
+        let found = Self::ALL.into_iter().find(|operation| operation.name() == text);
         found.ok_or_else(|| UnknownOperation(text.chars().take(80).collect()))
     }
 }

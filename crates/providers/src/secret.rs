@@ -24,10 +24,7 @@ impl Secret {
     pub(crate) fn admits(&self, header: &[u8]) -> bool {
         let expected = self.bearer();
         let expected = expected.as_bytes();
-        let differs = header
-            .iter()
-            .zip(expected)
-            .fold(0, |differs, (a, b)| differs | (a ^ b));
+        let differs = header.iter().zip(expected).fold(0, |differs, (a, b)| differs | (a ^ b));
         header.len() == expected.len() && std::hint::black_box(differs) == 0
     }
 }

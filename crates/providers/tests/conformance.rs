@@ -43,27 +43,14 @@ fn settled(sandbox: &Sandbox) {
     let totals = sandbox.stock.totals().unwrap();
     for (sku, article) in &totals.articles {
         assert_eq!(article.held(), 0, "{sku}");
-        assert_eq!(
-            sandbox.stock.level(sku).unwrap(),
-            i64::from(stock_fixture().pieces),
-            "{sku}"
-        );
+        assert_eq!(sandbox.stock.level(sku).unwrap(), i64::from(stock_fixture().pieces), "{sku}");
     }
-    assert!(
-        totals.released > 20 && totals.refused > 10 && totals.barred > 0,
-        "{totals:?}"
-    );
+    assert!(totals.released > 20 && totals.refused > 10 && totals.barred > 0, "{totals:?}");
     let totals = sandbox.payment.totals().unwrap();
-    assert!(
-        totals.captured > 0 && totals.voided > 0 && totals.declined == 1,
-        "{totals:?}"
-    );
+    assert!(totals.captured > 0 && totals.voided > 0 && totals.declined == 1, "{totals:?}");
     let won = totals.currencies["KRW"];
     assert_eq!(won.captured, 18_000 * i128::from(totals.captured));
-    assert_eq!(
-        won.authorized,
-        18_000 * i128::from(totals.captured + totals.voided)
-    );
+    assert_eq!(won.authorized, 18_000 * i128::from(totals.captured + totals.voided));
     assert_eq!((won.held(), won.declined), (0, 18_013));
 }
 
@@ -74,8 +61,7 @@ fn simulation(seed: u64, plan: Option<Plan>) -> steadfast_journal::Hash {
         sandbox.faults.set_all(plan);
     }
     let (setup, tested) = (setup(sim.clock(), seed), sandbox.clone());
-    sim.block_on(async move { suites(&tested.stock, &tested.payment, &setup).await })
-        .unwrap();
+    sim.block_on(async move { suites(&tested.stock, &tested.payment, &setup).await }).unwrap();
     settled(&sandbox);
     disk.digest()
 }
@@ -97,9 +83,7 @@ fn the_sandbox_on_a_bad_day_comes_out_the_same_each_time() {
 async fn the_sandbox_on_threads() {
     let clock = Clock::system();
     let (sandbox, _writer) = threaded(memory::Engine::new(), &clock, scarce());
-    suites(&sandbox.stock, &sandbox.payment, &setup(clock, 1))
-        .await
-        .unwrap();
+    suites(&sandbox.stock, &sandbox.payment, &setup(clock, 1)).await.unwrap();
     settled(&sandbox);
 }
 
@@ -114,18 +98,10 @@ async fn the_sandbox_on_sqlite_and_after_a_restart() {
         if seed == 2 {
             settled(&sandbox);
         }
-        stock(
-            &sandbox.stock,
-            &setup(clock.clone(), seed),
-            &stock_fixture(),
-        )
-        .await
-        .unwrap();
+        stock(&sandbox.stock, &setup(clock.clone(), seed), &stock_fixture()).await.unwrap();
         if seed == 1 {
             let setup = setup(clock.clone(), seed);
-            payment(&sandbox.payment, &setup, &payment_fixture())
-                .await
-                .unwrap();
+            payment(&sandbox.payment, &setup, &payment_fixture()).await.unwrap();
         }
         settled(&sandbox);
         writer.stop().unwrap();
@@ -147,9 +123,7 @@ async fn over_http(faults: impl FnOnce(&Faults)) {
     let (sandbox, _writer) = threaded(memory::Engine::new(), &clock, scarce());
     faults(&sandbox.faults);
     let provider = remote(&sandbox, &clock).await;
-    suites(&provider, &provider, &setup(clock, 1))
-        .await
-        .unwrap();
+    suites(&provider, &provider, &setup(clock, 1)).await.unwrap();
     settled(&sandbox);
 }
 

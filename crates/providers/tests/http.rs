@@ -34,9 +34,7 @@ async fn request(socket: &mut TcpStream) -> Option<String> {
         let Some((head, body)) = seen.split_once("\r\n\r\n") else {
             continue;
         };
-        let length = head
-            .lines()
-            .find_map(|line| line.strip_prefix("content-length: "));
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
         if body.len() >= length.map_or(0, |length| length.parse().unwrap()) {
             return Some(seen);
         }
@@ -80,18 +78,13 @@ fn client(base: &str, clock: &Clock) -> Provider {
 }
 
 fn brief(clock: &Clock, limit: Duration) -> Call {
-    Call {
-        key: "k".to_owned(),
-        deadline: clock.monotonic() + limit,
-    }
+    Call { key: "k".to_owned(), deadline: clock.monotonic() + limit }
 }
 
 async fn reserve(base: &str, limit: Duration) -> Result<String, Failure> {
     let clock = Clock::system();
     let lines = items(&[("bento", 2)]);
-    client(base, &clock)
-        .reserve(&brief(&clock, limit), order(7), &lines)
-        .await
+    client(base, &clock).reserve(&brief(&clock, limit), order(7), &lines).await
 }
 
 fn unknown<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
@@ -122,21 +115,14 @@ async fn a_request_carries_key_deadline_and_token() {
     options.token = Some(Secret::new("hunter2"));
     let provider = Provider::connect(&options, clock.clone()).unwrap();
     let lines = items(&[("bento", 2)]);
-    let name = provider
-        .reserve(&brief(&clock, SECOND), order(7), &lines)
-        .await;
+    let name = provider.reserve(&brief(&clock, SECOND), order(7), &lines).await;
     assert_eq!(name, Ok("r-1".to_owned()));
     assert!(!format!("{provider:?}").contains("hunter2"));
 
     let heard = heard.lock().unwrap().join("");
-    assert!(
-        heard.starts_with("POST /v1/reservations HTTP/1.1\r\n"),
-        "{heard}"
-    );
+    assert!(heard.starts_with("POST /v1/reservations HTTP/1.1\r\n"), "{heard}");
     let header = |name: &str| {
-        let line = heard
-            .lines()
-            .find(|line| line.starts_with(&format!("{name}: ")));
+        let line = heard.lines().find(|line| line.starts_with(&format!("{name}: ")));
         line.unwrap_or_else(|| panic!("no {name} in {heard}"))
             .split_once(": ")
             .unwrap()
@@ -217,19 +203,10 @@ async fn a_refusal_needs_its_code_and_other_rejections_are_ours() {
         format!("HTTP/1.1 {status}\r\n{kind}\r\ncontent-length: {length}\r\n\r\n{body}")
     };
     for (answer, code) in [
-        (
-            answer("409 Conflict", r#"{"code":"out_of_stock","detail":"gone"}"#),
-            "out_of_stock",
-        ),
-        (
-            answer("402 Payment Required", r#"{"code":"card_expired"}"#),
-            "card_expired",
-        ),
+        (answer("409 Conflict", r#"{"code":"out_of_stock","detail":"gone"}"#), "out_of_stock"),
+        (answer("402 Payment Required", r#"{"code":"card_expired"}"#), "card_expired"),
         (answer("422 Unprocessable", "{}"), PROVIDER_REJECTED),
-        (
-            answer("401 Unauthorized", r#"{"code":"out_of_stock"}"#),
-            PROVIDER_REJECTED,
-        ),
+        (answer("401 Unauthorized", r#"{"code":"out_of_stock"}"#), PROVIDER_REJECTED),
         (answer("404 Not Found", ""), PROVIDER_REJECTED),
     ] {
         match reserve(&answering(answer.as_str()).await.0, SECOND).await {
@@ -244,10 +221,7 @@ async fn a_refusal_needs_its_code_and_other_rejections_are_ours() {
 async fn calls_wait_their_turn_and_those_that_get_none_did_not_happen() {
     let base = silent().await;
     let clock = Clock::system();
-    let options = Options {
-        connections: 1,
-        ..Options::new(base)
-    };
+    let options = Options { connections: 1, ..Options::new(base) };
     let provider = Provider::connect(&options, clock.clone()).unwrap();
     let (long, short) = (brief(&clock, SOON * 4), brief(&clock, SOON));
     let first = provider.void(&long, order(1));
@@ -302,19 +276,11 @@ impl Served {
         let address = listener.local_addr().unwrap();
         let router = serve::sandbox(&sandbox, clock.clone(), token);
         tokio::spawn(axum::serve(listener, router).into_future());
-        Self {
-            sandbox,
-            clock,
-            address,
-            _writer,
-        }
+        Self { sandbox, clock, address, _writer }
     }
 
     fn client(&self, token: Option<Secret>) -> Provider {
-        let options = Options {
-            token,
-            ..Options::new(format!("http://{}", self.address))
-        };
+        let options = Options { token, ..Options::new(format!("http://{}", self.address)) };
         Provider::connect(&options, self.clock.clone()).unwrap()
     }
 
@@ -340,10 +306,7 @@ impl Served {
 #[tokio::test]
 async fn a_lost_answer_is_silence_and_the_repetition_tells() {
     let served = Served::start(None).await;
-    let lose = Plan {
-        lose_reply: Probability::ALWAYS,
-        ..Plan::default()
-    };
+    let lose = Plan { lose_reply: Probability::ALWAYS, ..Plan::default() };
     served.sandbox.faults.set_all(lose);
     let provider = served.client(None);
     let (lines, amount) = (items(&[("bento", 1)]), won(100));
@@ -351,53 +314,30 @@ async fn a_lost_answer_is_silence_and_the_repetition_tells() {
     unknown(provider.reserve(&call, order(1), &lines).await);
     unknown(provider.authorize(&call, order(1), &amount).await);
     unknown(provider.capture(&call, order(1)).await);
-    assert_eq!(
-        served.sandbox.stock.level("bento").unwrap(),
-        2,
-        "the work was done"
-    );
+    assert_eq!(served.sandbox.stock.level("bento").unwrap(), 2, "the work was done");
     let body =
         r#"{"order":"00000000-0000-0000-0000-000000000009","items":[{"sku":"x","quantity":1}]}"#;
-    assert_eq!(
-        served.send("POST", "/reservations", body).await,
-        "",
-        "not a byte comes back"
-    );
+    assert_eq!(served.send("POST", "/reservations", body).await, "", "not a byte comes back");
 
     served.sandbox.faults.clear();
     provider.reserve(&call, order(1), &lines).await.unwrap();
     provider.authorize(&call, order(1), &amount).await.unwrap();
     provider.capture(&call, order(1)).await.unwrap();
-    assert_eq!(
-        served.sandbox.stock.level("bento").unwrap(),
-        2,
-        "and not again"
-    );
+    assert_eq!(served.sandbox.stock.level("bento").unwrap(), 2, "and not again");
 }
 
 #[tokio::test]
 async fn the_served_sandbox_wants_its_token() {
     let token = || Some(Secret::new("hunter2"));
     let served = Served::start(token()).await;
-    for wrong in [
-        None,
-        Some(Secret::new("hunter3")),
-        Some(Secret::new("hunter22")),
-    ] {
-        let result = served
-            .client(wrong)
-            .void(&call(&served.clock, "k"), order(1))
-            .await;
+    for wrong in [None, Some(Secret::new("hunter3")), Some(Secret::new("hunter22"))] {
+        let result = served.client(wrong).void(&call(&served.clock, "k"), order(1)).await;
         assert!(
             matches!(&result, Err(Failure::Refused { code, .. }) if code == PROVIDER_REJECTED),
             "{result:?}"
         );
     }
-    served
-        .client(token())
-        .void(&call(&served.clock, "k"), order(1))
-        .await
-        .unwrap();
+    served.client(token()).void(&call(&served.clock, "k"), order(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -406,43 +346,20 @@ async fn the_books_can_be_looked_at_and_the_faults_changed() {
     let id = "00000000-0000-0000-0000-000000000001";
     let body = format!(r#"{{"order":"{id}","items":[{{"sku":"bento","quantity":2}}]}}"#);
     let answer = served.send("POST", "/reservations", &body).await;
-    assert!(
-        answer.ends_with(&format!(r#"{{"reservation":"reservation/{id}"}}"#)),
-        "{answer}"
-    );
+    assert!(answer.ends_with(&format!(r#"{{"reservation":"reservation/{id}"}}"#)), "{answer}");
     let answer = served.send("GET", &format!("/reservations/{id}"), "").await;
-    assert!(
-        answer.contains(r#""pieces":{"bento":2},"state":"held""#),
-        "{answer}"
-    );
+    assert!(answer.contains(r#""pieces":{"bento":2},"state":"held""#), "{answer}");
     let answer = served.send("GET", "/reservations?limit=1", "").await;
     assert!(answer.contains(id), "{answer}");
-    let answer = served
-        .send("POST", "/articles/bento/restock", r#"{"quantity":10}"#)
-        .await;
-    assert!(
-        answer.ends_with(r#"{"sku":"bento","level":11}"#),
-        "{answer}"
-    );
-    let answer = served
-        .send("PUT", "/faults/void", r#"{"unavailable":1}"#)
-        .await;
+    let answer = served.send("POST", "/articles/bento/restock", r#"{"quantity":10}"#).await;
+    assert!(answer.ends_with(r#"{"sku":"bento","level":11}"#), "{answer}");
+    let answer = served.send("PUT", "/faults/void", r#"{"unavailable":1}"#).await;
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-    assert_eq!(
-        served.sandbox.faults.plan(Operation::Void).unavailable,
-        Probability::ALWAYS
-    );
-    let answer = served
-        .send("POST", &format!("/authorizations/{id}/void"), "{}")
-        .await;
-    assert!(
-        answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1"),
-        "{answer}"
-    );
+    assert_eq!(served.sandbox.faults.plan(Operation::Void).unavailable, Probability::ALWAYS);
+    let answer = served.send("POST", &format!("/authorizations/{id}/void"), "{}").await;
+    assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("retry-after: 1"), "{answer}");
     served.send("DELETE", "/faults", "").await;
-    let answer = served
-        .send("POST", &format!("/authorizations/{id}/void"), "{}")
-        .await;
+    let answer = served.send("POST", &format!("/authorizations/{id}/void"), "{}").await;
     assert!(answer.starts_with("HTTP/1.1 204"), "{answer}");
 
     for (method, path, body, status) in [
@@ -450,19 +367,11 @@ async fn the_books_can_be_looked_at_and_the_faults_changed() {
         ("POST", "/reservations/no-uuid/release", "{}", "400"),
         ("PUT", "/faults/explode", "{}", "400"),
         ("PUT", "/faults/void", r#"{"refuse":2}"#, "400"),
-        (
-            "GET",
-            "/reservations/00000000-0000-0000-0000-0000000000ff",
-            "",
-            "404",
-        ),
+        ("GET", "/reservations/00000000-0000-0000-0000-0000000000ff", "", "404"),
         ("POST", "/reservations", &"x".repeat(100_000), "413"),
     ] {
         let answer = served.send(method, path, body).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{method} {path}: {answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
     }
     let answer =
         served.raw("POST /authorizations HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");

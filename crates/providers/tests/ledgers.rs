@@ -77,10 +77,7 @@ impl Model {
             },
             Op::Reserve { order, lines } => self.reserve(*order, lines),
             Op::Release { order } => {
-                let entry = self
-                    .stock
-                    .entry(*order)
-                    .or_insert((BTreeMap::new(), "barred"));
+                let entry = self.stock.entry(*order).or_insert((BTreeMap::new(), "barred"));
                 if entry.1 == "held" {
                     entry.1 = "released";
                     for (sku, pieces) in entry.0.clone() {
@@ -134,9 +131,7 @@ impl Model {
             Some((_, "released")) => "released",
             Some(_) => "out_of_stock",
             None => {
-                let fits = wanted
-                    .iter()
-                    .all(|(sku, n)| *self.level(sku) >= i64::from(*n));
+                let fits = wanted.iter().all(|(sku, n)| *self.level(sku) >= i64::from(*n));
                 for (sku, n) in wanted.iter().filter(|_| fits) {
                     *self.level(sku) -= i64::from(*n);
                 }
@@ -173,11 +168,7 @@ impl Machine {
                 most: Duration::from_secs(1),
             },
         });
-        Self {
-            sandbox,
-            writer,
-            restarts,
-        }
+        Self { sandbox, writer, restarts }
     }
 }
 
@@ -191,26 +182,16 @@ async fn ask(machine: &Rc<RefCell<Machine>>, clock: &Clock, op: &Op) -> String {
         let answer = match op {
             Op::Restock { key, sku, quantity } => {
                 let key = format!("delivery {key}");
-                sandbox
-                    .stock
-                    .restock(&key, SKUS[*sku], *quantity)
-                    .await
-                    .map(drop)
+                sandbox.stock.restock(&key, SKUS[*sku], *quantity).await.map(drop)
             }
             Op::Reserve { order, lines } => {
                 let lines: Vec<_> = lines.iter().map(|(sku, n)| (SKUS[*sku], *n)).collect();
-                sandbox
-                    .stock
-                    .reserve(&call, id(order), &items(&lines))
-                    .await
-                    .map(drop)
+                sandbox.stock.reserve(&call, id(order), &items(&lines)).await.map(drop)
             }
             Op::Release { order } => sandbox.stock.release(&call, id(order)).await,
-            Op::Authorize { order, minor } => sandbox
-                .payment
-                .authorize(&call, id(order), &won(*minor))
-                .await
-                .map(drop),
+            Op::Authorize { order, minor } => {
+                sandbox.payment.authorize(&call, id(order), &won(*minor)).await.map(drop)
+            }
             Op::Capture { order } => sandbox.payment.capture(&call, id(order)).await.map(drop),
             Op::Void { order } => sandbox.payment.void(&call, id(order)).await,
         };
@@ -257,11 +238,7 @@ fn compare(sandbox: &Sandbox, model: &mut Model) {
         assert!(level >= 0);
         assert_eq!(stock.level(sku).unwrap(), level, "{sku}");
         let sums = totals.articles.get(sku).copied().unwrap_or_default();
-        assert_eq!(
-            START + sums.restocked as i64 - sums.held() as i64,
-            level,
-            "{sku}"
-        );
+        assert_eq!(START + sums.restocked as i64 - sums.held() as i64, level, "{sku}");
     }
 
     let entries = pages(|after| sandbox.payment.walk(after, 3).unwrap());
@@ -360,42 +337,21 @@ fn each_operation_costs_one_event_and_no_more_than_its_counters() {
         let (one, call) = (order(1), call(&clock, "k"));
         let lines = items(&[("bento", 1), ("ramen", 1)]);
         // An article that is back at its start costs no row, so another order keeps it away.
-        sandbox
-            .stock
-            .reserve(&call, order(2), &lines)
-            .await
-            .unwrap();
+        sandbox.stock.reserve(&call, order(2), &lines).await.unwrap();
         let before = rows(&disk);
         assert_eq!(before.counters, 2);
         sandbox.stock.reserve(&call, one, &lines).await.unwrap();
-        assert_eq!(
-            (rows(&disk).events, rows(&disk).counters),
-            (before.events + 1, 2)
-        );
+        assert_eq!((rows(&disk).events, rows(&disk).counters), (before.events + 1, 2));
         sandbox.stock.release(&call, one).await.unwrap();
-        assert_eq!(
-            (rows(&disk).events, rows(&disk).counters),
-            (before.events + 2, 2)
-        );
-        sandbox
-            .payment
-            .authorize(&call, one, &won(100))
-            .await
-            .unwrap();
+        assert_eq!((rows(&disk).events, rows(&disk).counters), (before.events + 2, 2));
+        sandbox.payment.authorize(&call, one, &won(100)).await.unwrap();
         sandbox.payment.capture(&call, one).await.unwrap();
-        assert_eq!(
-            (rows(&disk).events, rows(&disk).counters),
-            (before.events + 4, 2)
-        );
+        assert_eq!((rows(&disk).events, rows(&disk).counters), (before.events + 4, 2));
         let tally = rows(&disk);
         assert_eq!((tally.claims, tally.records, tally.outbox), (0, 0, 0));
         // A repetition leaves nothing.
         sandbox.stock.release(&call, one).await.unwrap();
-        sandbox
-            .payment
-            .authorize(&call, one, &won(100))
-            .await
-            .unwrap();
+        sandbox.payment.authorize(&call, one, &won(100)).await.unwrap();
         sandbox.payment.capture(&call, one).await.unwrap();
         assert_eq!(rows(&disk), tally);
     });
@@ -408,20 +364,10 @@ fn a_shortage_names_the_article_and_what_is_left() {
     let clock = sim.clock();
     let failure = sim.block_on(async move {
         let lines = items(&[("bento", 1), ("ramen", 4)]);
-        sandbox
-            .stock
-            .reserve(&call(&clock, "k"), order(1), &lines)
-            .await
-            .unwrap_err()
+        sandbox.stock.reserve(&call(&clock, "k"), order(1), &lines).await.unwrap_err()
     });
     let reason = r#""ramen" is out of stock: 3 left"#.to_owned();
-    assert_eq!(
-        failure,
-        Failure::Refused {
-            code: "out_of_stock".to_owned(),
-            reason
-        }
-    );
+    assert_eq!(failure, Failure::Refused { code: "out_of_stock".to_owned(), reason });
 }
 
 #[test]
@@ -433,31 +379,15 @@ fn nonsense_is_refused_and_leaves_nothing() {
         let long = "x".repeat(200);
         let many: Vec<(&str, u32)> = vec![("bento", 1); 101];
         let empty = items(&[]);
-        for lines in [
-            empty,
-            items(&[("", 1)]),
-            items(&[("a", 0)]),
-            items(&[(&long, 1)]),
-            items(&many),
-        ] {
-            let failure = sandbox
-                .stock
-                .reserve(&call(&clock, "k"), order(1), &lines)
-                .await;
-            assert!(
-                failure.unwrap_err().to_string().contains("invalid_request"),
-                "{lines:?}"
-            );
+        for lines in
+            [empty, items(&[("", 1)]), items(&[("a", 0)]), items(&[(&long, 1)]), items(&many)]
+        {
+            let failure = sandbox.stock.reserve(&call(&clock, "k"), order(1), &lines).await;
+            assert!(failure.unwrap_err().to_string().contains("invalid_request"), "{lines:?}");
         }
         for amount in [won(0), won(-1), won(i64::MAX)] {
-            let failure = sandbox
-                .payment
-                .authorize(&call(&clock, "k"), order(1), &amount)
-                .await;
-            assert!(
-                failure.unwrap_err().to_string().contains("invalid_request"),
-                "{amount:?}"
-            );
+            let failure = sandbox.payment.authorize(&call(&clock, "k"), order(1), &amount).await;
+            assert!(failure.unwrap_err().to_string().contains("invalid_request"), "{amount:?}");
         }
         for key in ["", &"k".repeat(256)] {
             let failure = sandbox.payment.void(&call(&clock, key), order(1)).await;
@@ -477,22 +407,11 @@ fn an_article_that_nobody_stocked_is_out_of_stock_when_told_so() {
     let clock = sim.clock();
     sim.block_on(async move {
         let bento = items(&[("bento", 1)]);
-        let refused = sandbox
-            .stock
-            .reserve(&call(&clock, "k"), order(1), &bento)
-            .await;
+        let refused = sandbox.stock.reserve(&call(&clock, "k"), order(1), &bento).await;
         assert!(matches!(refused, Err(Failure::Refused { .. })));
         assert_eq!(sandbox.stock.restock("monday", "bento", 5).await, Ok(5));
-        assert_eq!(
-            sandbox.stock.restock("monday", "bento", 5).await,
-            Ok(5),
-            "once per key"
-        );
-        sandbox
-            .stock
-            .reserve(&call(&clock, "k"), order(2), &bento)
-            .await
-            .unwrap();
+        assert_eq!(sandbox.stock.restock("monday", "bento", 5).await, Ok(5), "once per key");
+        sandbox.stock.reserve(&call(&clock, "k"), order(2), &bento).await.unwrap();
         assert_eq!(sandbox.stock.level("bento").unwrap(), 4);
     });
 }
@@ -503,15 +422,8 @@ fn a_refusal_on_purpose_stays_and_a_stubborn_compensation_can_be_mended() {
     let (sandbox, _) = simulated(&mut sim, scarce());
     let clock = sim.clock();
     sim.block_on(async move {
-        let Sandbox {
-            stock,
-            payment,
-            faults,
-        } = &sandbox;
-        let refuse = Plan {
-            refuse: Probability::ALWAYS,
-            ..Plan::default()
-        };
+        let Sandbox { stock, payment, faults } = &sandbox;
+        let refuse = Plan { refuse: Probability::ALWAYS, ..Plan::default() };
         let code = |result: Result<(), Failure>| match result {
             Err(Failure::Refused { code, .. }) => code,
             other => format!("{other:?}"),
@@ -520,33 +432,18 @@ fn a_refusal_on_purpose_stays_and_a_stubborn_compensation_can_be_mended() {
         faults.set_all(refuse);
         let bento = items(&[("bento", 1)]);
         let on_purpose = "refused_on_purpose";
-        assert_eq!(
-            code(stock.reserve(&call, order(1), &bento).await.map(drop)),
-            on_purpose
-        );
-        assert_eq!(
-            code(payment.authorize(&call, order(1), &won(1)).await.map(drop)),
-            on_purpose
-        );
+        assert_eq!(code(stock.reserve(&call, order(1), &bento).await.map(drop)), on_purpose);
+        assert_eq!(code(payment.authorize(&call, order(1), &won(1)).await.map(drop)), on_purpose);
         faults.clear();
-        assert_eq!(
-            code(stock.reserve(&call, order(1), &bento).await.map(drop)),
-            on_purpose
-        );
-        assert_eq!(
-            code(payment.authorize(&call, order(1), &won(1)).await.map(drop)),
-            on_purpose
-        );
+        assert_eq!(code(stock.reserve(&call, order(1), &bento).await.map(drop)), on_purpose);
+        assert_eq!(code(payment.authorize(&call, order(1), &won(1)).await.map(drop)), on_purpose);
 
         stock.reserve(&call, order(2), &bento).await.unwrap();
         payment.authorize(&call, order(2), &won(1)).await.unwrap();
         faults.set_all(refuse);
         assert_eq!(code(stock.release(&call, order(2)).await), on_purpose);
         assert_eq!(code(payment.void(&call, order(2)).await), on_purpose);
-        assert_eq!(
-            code(payment.capture(&call, order(2)).await.map(drop)),
-            on_purpose
-        );
+        assert_eq!(code(payment.capture(&call, order(2)).await.map(drop)), on_purpose);
         assert_eq!(stock.level("bento").unwrap(), 2);
         faults.clear();
         stock.release(&call, order(2)).await.unwrap();
@@ -555,10 +452,7 @@ fn a_refusal_on_purpose_stays_and_a_stubborn_compensation_can_be_mended() {
         faults.set_all(refuse);
         stock.release(&call, order(2)).await.unwrap();
         payment.capture(&call, order(2)).await.unwrap();
-        assert_eq!(
-            code(payment.void(&call, order(2)).await),
-            "already_captured"
-        );
+        assert_eq!(code(payment.void(&call, order(2)).await), "already_captured");
     });
 }
 
@@ -569,19 +463,9 @@ fn a_slow_service_is_unknown_at_the_deadline_and_not_before() {
     let clock = sim.clock();
     sim.block_on(async move {
         let delay = Delay::fixed(Duration::from_millis(300));
-        sandbox.faults.set(
-            Operation::Capture,
-            Plan {
-                delay,
-                ..Plan::default()
-            },
-        );
+        sandbox.faults.set(Operation::Capture, Plan { delay, ..Plan::default() });
         let mut call = call(&clock, "k");
-        sandbox
-            .payment
-            .authorize(&call, order(1), &won(1))
-            .await
-            .unwrap();
+        sandbox.payment.authorize(&call, order(1), &won(1)).await.unwrap();
         let start = clock.monotonic();
         call.deadline = start + Duration::from_millis(100);
         let late = sandbox.payment.capture(&call, order(1)).await;

@@ -58,30 +58,21 @@ struct Twin {
 }
 
 fn no(code: &str) -> Failure {
-    Failure::Refused {
-        code: code.to_owned(),
-        reason: "twin".to_owned(),
-    }
+    Failure::Refused { code: code.to_owned(), reason: "twin".to_owned() }
 }
 
 impl Twin {
     fn new(flaw: Flaw, clock: Clock) -> Self {
         let fixture = stock_fixture();
         let levels = fixture.scarce.map(|sku| (sku, fixture.pieces)).into();
-        Self {
-            flaw,
-            clock,
-            books: Mutex::new((BTreeMap::new(), levels, 0)),
-        }
+        Self { flaw, clock, books: Mutex::new((BTreeMap::new(), levels, 0)) }
     }
 
     fn on_time(&self, call: &Call) -> Result<(), Failure> {
         if self.clock.monotonic() < call.deadline || self.flaw == Flaw::IgnoresDeadline {
             return Ok(());
         }
-        Err(Failure::Unavailable {
-            reason: "late".to_owned(),
-        })
+        Err(Failure::Unavailable { reason: "late".to_owned() })
     }
 
     fn set_aside(&self, call: &Call, order: OrderId, items: &[Item]) -> Result<String, Failure> {
@@ -244,10 +235,7 @@ fn a_stock_service_with_a_flaw_is_noticed() {
     for (flaw, case) in [
         (Flaw::None, None),
         (Flaw::Repeats, Some("a repetition has no further effect")),
-        (
-            Flaw::KeyedOnly,
-            Some("there is at most one reservation for an order"),
-        ),
+        (Flaw::KeyedOnly, Some("there is at most one reservation for an order")),
         (Flaw::NoTombstone, Some("a release that comes first wins")),
         (Flaw::Partial, Some("all lines or none")),
         (Flaw::IgnoresDeadline, Some("no success after the deadline")),
@@ -269,10 +257,7 @@ fn a_payment_service_with_a_flaw_is_noticed() {
         (Flaw::UndoesTwice, Some("a void that comes first wins")),
         (Flaw::CapturesVoided, Some("a void that comes first wins")),
         (Flaw::VoidsCaptured, Some("what was taken cannot be let go")),
-        (
-            Flaw::CapturesNothing,
-            Some("what was never held cannot be taken"),
-        ),
+        (Flaw::CapturesNothing, Some("what was never held cannot be taken")),
         (Flaw::ChangesItsMind, Some("a refusal is final")),
         (Flaw::IgnoresDeadline, Some("no success after the deadline")),
     ] {

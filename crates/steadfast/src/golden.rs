@@ -23,10 +23,7 @@ pub fn check(file: &str, actual: &str) {
         return;
     }
     let differs = |(a, b): &(&str, &str)| a != b;
-    let line = expected
-        .lines()
-        .zip(actual.lines())
-        .position(|pair| differs(&pair));
+    let line = expected.lines().zip(actual.lines()).position(|pair| differs(&pair));
     let line = line.unwrap_or_else(|| expected.lines().count().min(actual.lines().count()));
     panic!(
         "{file} is out of date from line {}:\n- {}\n+ {}\nrun `cargo xtask golden` and look at the \

@@ -5,8 +5,5 @@
 /// # Errors
 /// The operating system gave no threads.
 pub fn build() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("steadfast")
-        .build()
+    tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("steadfast").build()
 }

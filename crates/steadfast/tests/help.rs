@@ -67,11 +67,7 @@ fn help(command: &str) -> String {
 #[test]
 fn golden_every_help_is_as_it_was() {
     for command in COMMANDS {
-        let name = if command.is_empty() {
-            "steadfast"
-        } else {
-            command
-        };
+        let name = if command.is_empty() { "steadfast" } else { command };
         let file = format!("tests/golden/{}.txt", name.replace(' ', "-"));
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(&file);
         // Trailing blanks are of no interest to anybody.
@@ -96,10 +92,7 @@ fn golden_every_help_is_as_it_was() {
 fn every_help_fits_a_screen() {
     for command in COMMANDS {
         let lines = help(command).lines().count();
-        assert!(
-            lines <= SCREEN_LINES,
-            "`{command} --help` has {lines} lines"
-        );
+        assert!(lines <= SCREEN_LINES, "`{command} --help` has {lines} lines");
     }
 }
 
@@ -118,10 +111,7 @@ fn the_list_of_commands_is_complete() {
                 continue;
             }
             let full = format!("{command} {name}");
-            assert!(
-                COMMANDS.contains(&full.trim()),
-                "`{full}` is not in the list"
-            );
+            assert!(COMMANDS.contains(&full.trim()), "`{full}` is not in the list");
         }
     }
 }
@@ -140,10 +130,7 @@ fn wrong_use_is_code_2_and_says_so_on_stderr() {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {output:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
-        assert!(
-            text(&output.stderr).contains("error:"),
-            "{arguments:?}: {output:?}"
-        );
+        assert!(text(&output.stderr).contains("error:"), "{arguments:?}: {output:?}");
     }
 }
 
@@ -154,19 +141,13 @@ fn what_fails_is_code_1_and_says_what_to_do() {
     drop(listener);
     let output = run(&["sagas", "list", "--admin", &address]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(
-        text(&output.stderr).contains("is `steadfast up` running?"),
-        "{output:?}"
-    );
+    assert!(text(&output.stderr).contains("is `steadfast up` running?"), "{output:?}");
 
     let empty = tempfile::tempdir().expect("a directory");
     let data = empty.path().to_str().expect("UTF-8");
     let output = run(&["journal", "verify", "--data", data]);
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(
-        text(&output.stderr).contains("holds no journal"),
-        "{output:?}"
-    );
+    assert!(text(&output.stderr).contains("holds no journal"), "{output:?}");
 }
 
 #[test]
@@ -201,10 +182,7 @@ fn json_is_one_document_on_stdout() {
 fn a_reader_that_leaves_is_no_failure() {
     // The script is far longer than a pipe holds, and `head` reads one line of it.
     let script = format!("{STEADFAST} completions bash | head -n 1; exit ${{PIPESTATUS[0]}}");
-    let output = Command::new("bash")
-        .args(["-c", &script])
-        .output()
-        .expect("bash starts");
+    let output = Command::new("bash").args(["-c", &script]).output().expect("bash starts");
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
 }

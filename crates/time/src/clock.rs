@@ -188,9 +188,8 @@ mod system {
 
         fn sleep_until(&self, deadline: Monotonic) -> Sleep {
             let now = self.monotonic();
-            let started = *self
-                .tokio_start
-                .get_or_init(|| tokio::time::Instant::now() - now.since_start());
+            let started =
+                *self.tokio_start.get_or_init(|| tokio::time::Instant::now() - now.since_start());
             Box::pin(tokio::time::sleep_until(started + deadline.since_start()))
         }
     }

@@ -62,10 +62,7 @@ fn order() -> Definition {
 }
 
 fn signal(step: &'static str) -> Input {
-    Input::Signal {
-        step: step.into(),
-        signal: Signal::Done(Json::null()),
-    }
+    Input::Signal { step: step.into(), signal: Signal::Done(Json::null()) }
 }
 
 fn input(number: usize) -> Input {
@@ -78,14 +75,8 @@ fn input(number: usize) -> Input {
 }
 
 fn mark(id: Id, number: usize) -> Processed {
-    let message = MessageRef::Sequence {
-        key: format!("orders/{id}"),
-        sequence: number as u64 + 1,
-    };
-    Processed {
-        consumer: "saga".into(),
-        message,
-    }
+    let message = MessageRef::Sequence { key: format!("orders/{id}"), sequence: number as u64 + 1 };
+    Processed { consumer: "saga".into(), message }
 }
 
 /// Polls the work, commits what it left in the queue as one batch, and so on until it is done.
@@ -103,26 +94,22 @@ fn run<T>(writer: &mut Writer, work: impl Future<Output = T>) -> T {
 /// Whole sagas, this many at a time; one item is one input.
 #[divan::bench(args = [1, 64], sample_count = 30, sample_size = 20)]
 fn handle(bencher: Bencher<'_, '_>, sagas: usize) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
     let runtime = runtime.expect("a runtime");
     let _entered = runtime.enter();
     let (journal, mut writer) = Journal::new(memory::Engine::new(), Clock::system());
     let orchestrator = Orchestrator::new(order(), Instant, journal, Clock::system());
-    bencher
-        .counter(ItemsCount::new(sagas * INPUTS))
-        .bench_local(|| {
-            let ids: Vec<Id> = (0..sagas).map(|_| next_id()).collect();
-            for number in 0..INPUTS {
-                let inputs = ids
-                    .iter()
-                    .map(|&id| orchestrator.handle(id, input(number), Some(mark(id, number))));
-                for handled in run(&mut writer, join_all(inputs)) {
-                    assert!(handled.expect("all goes well").recorded > 0);
-                }
+    bencher.counter(ItemsCount::new(sagas * INPUTS)).bench_local(|| {
+        let ids: Vec<Id> = (0..sagas).map(|_| next_id()).collect();
+        for number in 0..INPUTS {
+            let inputs = ids
+                .iter()
+                .map(|&id| orchestrator.handle(id, input(number), Some(mark(id, number))));
+            for handled in run(&mut writer, join_all(inputs)) {
+                assert!(handled.expect("all goes well").recorded > 0);
             }
-        });
+        }
+    });
 }
 
 /// The same number of writes of the same shape, without a saga.

@@ -36,12 +36,7 @@ pub enum Attention {
 
 impl Attention {
     /// All of them, the most urgent first.
-    pub const ALL: [Self; 4] = [
-        Self::Stuck,
-        Self::Unknown,
-        Self::Compensating,
-        Self::Retrying,
-    ];
+    pub const ALL: [Self; 4] = [Self::Stuck, Self::Unknown, Self::Compensating, Self::Retrying];
 
     /// Whether a status is listed.
     #[must_use]
@@ -133,11 +128,7 @@ pub(crate) fn update(
     let status = state.status();
     let mut change = |status, value| {
         let key = key(status, state.id());
-        write.records.push(RecordChange {
-            space: SPACE.into(),
-            key,
-            value,
-        });
+        write.records.push(RecordChange { space: SPACE.into(), key, value });
     };
     if let Some(before) = before.filter(|&before| before != status)
         && Attention::of(before).is_some()
@@ -151,9 +142,7 @@ pub(crate) fn update(
             step: state.step().map(|step| step.name().to_owned()),
             attempts: state.attempts(),
             problem: state.problem().map(str::to_owned),
-            fault: state
-                .fault()
-                .map(|fault| format!("{}: {}", fault.code, fault.reason)),
+            fault: state.fault().map(|fault| format!("{}: {}", fault.code, fault.reason)),
             retry_at: state.wakes_at(),
             at: now,
         };

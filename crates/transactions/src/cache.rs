@@ -38,24 +38,16 @@ pub(crate) struct Cache {
 
 impl Cache {
     pub(crate) fn new(limit: usize) -> Self {
-        Self {
-            generations: Mutex::default(),
-            per_generation: (limit / 2).max(1),
-        }
+        Self { generations: Mutex::default(), per_generation: (limit / 2).max(1) }
     }
 
     fn lock(&self) -> MutexGuard<'_, Generations> {
-        self.generations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn take(&self, id: Id) -> Option<Kept> {
         let mut generations = self.lock();
-        generations
-            .young
-            .remove(&id)
-            .or_else(|| generations.old.remove(&id))
+        generations.young.remove(&id).or_else(|| generations.old.remove(&id))
     }
 
     pub(crate) fn put(&self, kept: Kept) {
@@ -90,11 +82,7 @@ mod tests {
         let kept = |n: u128| {
             let id = Id(Uuid::from_u128(n));
             let (state, _) = State::start(&definition, id, Timestamp::EPOCH, Json::null());
-            Kept {
-                state,
-                version: Version(1),
-                stream: id.stream(),
-            }
+            Kept { state, version: Version(1), stream: id.stream() }
         };
         let favourite = Id(Uuid::from_u128(0));
         cache.put(kept(0));

@@ -50,12 +50,7 @@ impl Step {
     /// Asks somebody.
     #[must_use]
     pub const fn call(name: &'static str) -> Self {
-        Self::new(
-            name,
-            Kind::Call {
-                timeout: Self::CALL_TIMEOUT,
-            },
-        )
+        Self::new(name, Kind::Call { timeout: Self::CALL_TIMEOUT })
     }
 
     /// Waits for a signal, forever unless told otherwise.
@@ -65,13 +60,7 @@ impl Step {
     }
 
     const fn new(name: &'static str, kind: Kind) -> Self {
-        Self {
-            name,
-            kind,
-            compensated: false,
-            pivot: false,
-            retry: Retry::DEFAULT,
-        }
+        Self { name, kind, compensated: false, pivot: false, retry: Retry::DEFAULT }
     }
 
     /// How long one attempt of a call may take, or how long a wait may last.
@@ -79,9 +68,7 @@ impl Step {
     pub const fn timeout(mut self, length: Duration) -> Self {
         self.kind = match self.kind {
             Kind::Call { .. } => Kind::Call { timeout: length },
-            Kind::Wait { .. } => Kind::Wait {
-                timeout: Some(length),
-            },
+            Kind::Wait { .. } => Kind::Wait { timeout: Some(length) },
         };
         self
     }
@@ -237,30 +224,17 @@ impl Definition {
             return Err(DefinitionError::Name { name });
         }
         if !(1..=STEPS_MAX).contains(&steps.len()) {
-            return Err(DefinitionError::Steps {
-                saga: name,
-                steps: steps.len(),
-            });
+            return Err(DefinitionError::Steps { saga: name, steps: steps.len() });
         }
         let mut pivot: Option<usize> = None;
         for (index, step) in steps.iter().enumerate() {
             check_step(name, step)?;
-            if steps[..index]
-                .iter()
-                .any(|earlier| earlier.name == step.name)
-            {
-                return Err(DefinitionError::Twice {
-                    saga: name,
-                    step: step.name,
-                });
+            if steps[..index].iter().any(|earlier| earlier.name == step.name) {
+                return Err(DefinitionError::Twice { saga: name, step: step.name });
             }
             if let (Some(first), true) = (pivot, step.pivot) {
                 let first = steps[first].name;
-                return Err(DefinitionError::Pivots {
-                    saga: name,
-                    first,
-                    second: step.name,
-                });
+                return Err(DefinitionError::Pivots { saga: name, first, second: step.name });
             }
             if step.pivot {
                 pivot = Some(index);
@@ -269,11 +243,7 @@ impl Definition {
             let undoable = pivot.is_none() || (step.pivot && !step.is_call());
             if let (Some(pivot), true, false) = (pivot, step.compensated, undoable) {
                 let pivot = steps[pivot].name;
-                return Err(DefinitionError::Unreachable {
-                    saga: name,
-                    step: step.name,
-                    pivot,
-                });
+                return Err(DefinitionError::Unreachable { saga: name, step: step.name, pivot });
             }
         }
         Ok(Self { name, steps, pivot })
@@ -300,9 +270,7 @@ impl Definition {
     /// The place of a step.
     #[must_use]
     pub fn index(&self, step: &str) -> Option<usize> {
-        self.steps
-            .iter()
-            .position(|candidate| candidate.name == step)
+        self.steps.iter().position(|candidate| candidate.name == step)
     }
 }
 
@@ -317,18 +285,9 @@ fn check_step(saga: &'static str, step: &Step) -> Result<(), DefinitionError> {
     if let Some(timeout) = timeout
         && (timeout.is_zero() || timeout > max)
     {
-        return Err(DefinitionError::Timeout {
-            saga,
-            step: step.name,
-            timeout,
-            max,
-        });
+        return Err(DefinitionError::Timeout { saga, step: step.name, timeout, max });
     }
-    step.retry.check().map_err(|source| DefinitionError::Retry {
-        saga,
-        step: step.name,
-        source,
-    })
+    step.retry.check().map_err(|source| DefinitionError::Retry { saga, step: step.name, source })
 }
 
 fn is_name(name: &str) -> bool {
@@ -348,10 +307,7 @@ mod tests {
     fn steps_are_found_by_name() {
         let steps = vec![Step::call("hotel").compensated(), Step::call("pay").pivot()];
         let trip = Definition::new("trip", steps).unwrap();
-        assert_eq!(
-            (trip.index("pay"), trip.index("car"), trip.pivot()),
-            (Some(1), None, Some(1))
-        );
+        assert_eq!((trip.index("pay"), trip.index("car"), trip.pivot()), (Some(1), None, Some(1)));
     }
 
     #[test]
@@ -360,31 +316,13 @@ mod tests {
         for (steps, complaint) in [
             (vec![], "has 0 steps"),
             (vec![Step::call("Hotel")], "\"Hotel\" is not a name"),
-            (
-                vec![Step::call("a"), Step::wait("a")],
-                "two steps named \"a\"",
-            ),
-            (
-                vec![Step::call("a").pivot(), Step::call("b").pivot()],
-                "two pivots",
-            ),
-            (
-                vec![Step::call("a").pivot(), Step::call("b").compensated()],
-                "never run",
-            ),
+            (vec![Step::call("a"), Step::wait("a")], "two steps named \"a\""),
+            (vec![Step::call("a").pivot(), Step::call("b").pivot()], "two pivots"),
+            (vec![Step::call("a").pivot(), Step::call("b").compensated()], "never run"),
             (vec![Step::call("a").pivot().compensated()], "never run"),
             (vec![Step::call("a").timeout(zero)], "timeout"),
-            (
-                vec![Step::wait("a").timeout(WAIT_TIMEOUT_MAX * 2)],
-                "timeout",
-            ),
-            (
-                vec![Step::call("a").retry(Retry {
-                    attempts: 0,
-                    ..Retry::DEFAULT
-                })],
-                "attempt",
-            ),
+            (vec![Step::wait("a").timeout(WAIT_TIMEOUT_MAX * 2)], "timeout"),
+            (vec![Step::call("a").retry(Retry { attempts: 0, ..Retry::DEFAULT })], "attempt"),
         ] {
             let error = error(steps);
             assert!(error.contains(complaint), "{error}");

@@ -256,11 +256,7 @@ pub(crate) fn encode(events: &[Event]) -> Result<NewEvent, serde_json::Error> {
     let mut payload = Vec::with_capacity(128);
     serde_json::to_writer(&mut payload, events)?;
     let kind = events.last().map_or("", Event::kind);
-    Ok(NewEvent {
-        kind: Cow::Borrowed(kind),
-        schema: SCHEMA,
-        payload: Bytes::from(payload),
-    })
+    Ok(NewEvent { kind: Cow::Borrowed(kind), schema: SCHEMA, payload: Bytes::from(payload) })
 }
 
 /// The events of one record.
@@ -270,10 +266,7 @@ pub(crate) fn decode(
 ) -> Result<Vec<Event>, HistoryError> {
     let version = recorded.version.0;
     if recorded.schema > SCHEMA {
-        return Err(HistoryError::Newer {
-            version,
-            schema: recorded.schema,
-        });
+        return Err(HistoryError::Newer { version, schema: recorded.schema });
     }
     let events: Vec<Event> = serde_json::from_slice(&recorded.payload)
         .map_err(|source| HistoryError::Unreadable { version, source })?;
@@ -287,11 +280,7 @@ pub(crate) fn decode(
         }
         if let Some(step) = event.step().filter(|step| definition.index(step).is_none()) {
             let (step, definition) = (step.to_owned(), definition.name());
-            return Err(HistoryError::NoSuchStep {
-                version,
-                step,
-                definition,
-            });
+            return Err(HistoryError::NoSuchStep { version, step, definition });
         }
     }
     Ok(events)
@@ -315,14 +304,8 @@ mod tests {
 
     #[test]
     fn a_record_is_small_and_named_after_where_the_saga_has_got_to() {
-        let succeeded = Event::Succeeded {
-            step: "hold".into(),
-            output: Json::null(),
-        };
-        let started = Event::Started {
-            saga: "trip".into(),
-            data: Json::null(),
-        };
+        let succeeded = Event::Succeeded { step: "hold".into(), output: Json::null() };
+        let started = Event::Started { saga: "trip".into(), data: Json::null() };
         let record = encode(&[started, succeeded]).unwrap();
         assert_eq!((&*record.kind, record.schema), ("succeeded", 1));
         let text = r#"[{"started":{"saga":"trip"}},{"succeeded":{"step":"hold"}}]"#;
@@ -342,9 +325,6 @@ mod tests {
         let text = clip("é".repeat(TEXT_BYTES_MAX));
         assert_eq!(text.len(), TEXT_BYTES_MAX);
         assert_eq!(clip("é".repeat(3)), "ééé");
-        assert_eq!(
-            clip(format!("x{}", "é".repeat(TEXT_BYTES_MAX))).len(),
-            TEXT_BYTES_MAX - 1
-        );
+        assert_eq!(clip(format!("x{}", "é".repeat(TEXT_BYTES_MAX))).len(), TEXT_BYTES_MAX - 1);
     }
 }

@@ -31,11 +31,7 @@ impl Id {
     /// The saga that a timer belongs to, when it is a saga's.
     #[must_use]
     pub fn from_timer(timer: &str) -> Option<Self> {
-        timer
-            .strip_prefix(CATEGORY)?
-            .strip_prefix('/')?
-            .parse()
-            .ok()
+        timer.strip_prefix(CATEGORY)?.strip_prefix('/')?.parse().ok()
     }
 }
 
@@ -62,9 +58,7 @@ impl FromStr for Id {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        text.parse().map(Self).map_err(|_| IdError {
-            text: text.to_owned(),
-        })
+        text.parse().map(Self).map_err(|_| IdError { text: text.to_owned() })
     }
 }
 
@@ -77,13 +71,9 @@ mod tests {
         let id = Id(Uuid::from_u128(7));
         assert_eq!(Id::from_timer(&id.timer()), Some(id));
         assert_eq!(id.stream().as_str(), id.timer());
-        for other in [
-            "offer/1",
-            "saga",
-            "saga/",
-            "saga/7",
-            "sagas/00000000-0000-0000-0000-000000000007",
-        ] {
+        for other in
+            ["offer/1", "saga", "saga/", "saga/7", "sagas/00000000-0000-0000-0000-000000000007"]
+        {
             assert_eq!(Id::from_timer(other), None, "{other}");
         }
     }

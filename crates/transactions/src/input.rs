@@ -129,25 +129,18 @@ impl Outcome {
     /// Not done, for good.
     #[must_use]
     pub fn refused(code: impl Into<Cow<'static, str>>, reason: impl Into<String>) -> Self {
-        Self::Refused {
-            code: code.into(),
-            reason: reason.into(),
-        }
+        Self::Refused { code: code.into(), reason: reason.into() }
     }
 
     /// Perhaps done.
     #[must_use]
     pub fn unknown(reason: impl Into<String>) -> Self {
-        Self::Unknown {
-            reason: reason.into(),
-        }
+        Self::Unknown { reason: reason.into() }
     }
 
     /// Not done this time.
     #[must_use]
     pub fn unavailable(reason: impl Into<String>) -> Self {
-        Self::Unavailable {
-            reason: reason.into(),
-        }
+        Self::Unavailable { reason: reason.into() }
     }
 }

@@ -67,18 +67,10 @@ impl<P: Participant> Orchestrator<P> {
             .map(|record| {
                 let events = event::decode(self.definition(), record)
                     .map_err(|source| Error::History { id, source })?;
-                Ok(Entry {
-                    version: record.version,
-                    at: record.at,
-                    events,
-                })
+                Ok(Entry { version: record.version, at: record.at, events })
             })
             .collect::<Result<_, Error>>()?;
-        Ok(Some(Report {
-            state: kept.state,
-            version: kept.version,
-            history,
-        }))
+        Ok(Some(Report { state: kept.state, version: kept.version, history }))
     }
 
     /// Makes the next attempt now.
@@ -86,8 +78,7 @@ impl<P: Participant> Orchestrator<P> {
     /// # Errors
     /// [`Error::NotPossible`] when nothing is to be tried again.
     pub async fn retry(&self, id: Id, by: impl Into<String>) -> Result<Handled, Error> {
-        self.operate(id, "be retried", Operator::Retry { by: by.into() })
-            .await
+        self.operate(id, "be retried", Operator::Retry { by: by.into() }).await
     }
 
     /// Lets the saga go on without the compensation that it is at or, after the pivot, without
@@ -103,8 +94,7 @@ impl<P: Participant> Orchestrator<P> {
         reason: impl Into<String>,
     ) -> Result<Handled, Error> {
         let (step, by, reason) = (step.into(), by.into(), reason.into());
-        self.operate(id, "skip this step", Operator::Skip { step, by, reason })
-            .await
+        self.operate(id, "skip this step", Operator::Skip { step, by, reason }).await
     }
 
     /// Records whether the effect of the step that the saga is at stands; see [`Finding`].
@@ -120,12 +110,7 @@ impl<P: Participant> Orchestrator<P> {
         finding: Finding,
     ) -> Result<Handled, Error> {
         let (step, by, reason) = (step.into(), by.into(), reason.into());
-        let operator = Operator::Resolve {
-            step,
-            by,
-            reason,
-            finding,
-        };
+        let operator = Operator::Resolve { step, by, reason, finding };
         self.operate(id, "be resolved like this", operator).await
     }
 
@@ -140,16 +125,8 @@ impl<P: Participant> Orchestrator<P> {
             return Ok(handled);
         }
         let kept = self.load(id)?;
-        let step = kept
-            .as_ref()
-            .and_then(|kept| kept.state.step())
-            .map(Step::name);
+        let step = kept.as_ref().and_then(|kept| kept.state.step()).map(Step::name);
         let step = step.map(str::to_owned);
-        Err(Error::NotPossible {
-            id,
-            status: handled.status,
-            step,
-            what,
-        })
+        Err(Error::NotPossible { id, status: handled.status, step, what })
     }
 }

@@ -143,13 +143,7 @@ impl<P: Participant> Orchestrator<P> {
     ) -> Result<Handled, Error> {
         self.check(&input)?;
         let _turn = self.turns.take(id).await;
-        let mut work = Work {
-            id,
-            input: &input,
-            mark,
-            answer: None,
-            duplicate: false,
-        };
+        let mut work = Work { id, input: &input, mark, answer: None, duplicate: false };
         let mut kept = self.cache.take(id);
         let (mut conflicts, mut overloads) = (0, 0);
         loop {
@@ -157,16 +151,11 @@ impl<P: Participant> Orchestrator<P> {
                 Round::Finished(handled) => return Ok(handled),
                 Round::Again if conflicts < CONFLICTS_MAX => conflicts += 1,
                 Round::Again => {
-                    return Err(Error::Contended {
-                        id,
-                        rounds: conflicts + 1,
-                    });
+                    return Err(Error::Contended { id, rounds: conflicts + 1 });
                 }
                 Round::Overloaded(_) if work.answer.is_some() && overloads < OVERLOADS_MAX => {
                     // A call has been made; it would be a pity to make it again.
-                    self.clock
-                        .sleep(OVERLOAD_PAUSE * 2_u32.pow(overloads))
-                        .await;
+                    self.clock.sleep(OVERLOAD_PAUSE * 2_u32.pow(overloads)).await;
                     overloads += 1;
                 }
                 Round::Overloaded(error) => return Err(error.into()),
@@ -184,15 +173,9 @@ impl<P: Participant> Orchestrator<P> {
         };
         let definition = self.definition.name();
         match self.definition.index(step) {
-            None => Err(Error::NoSuchStep {
-                definition,
-                step: step.to_string(),
-            }),
+            None => Err(Error::NoSuchStep { definition, step: step.to_string() }),
             Some(index) if needs_wait && self.definition.steps()[index].is_call() => {
-                Err(Error::NotAWait {
-                    definition,
-                    step: step.to_string(),
-                })
+                Err(Error::NotAWait { definition, step: step.to_string() })
             }
             Some(_) => Ok(()),
         }
@@ -207,9 +190,7 @@ impl<P: Participant> Orchestrator<P> {
         let mut decision = self.decide(work, kept).await?;
         if decision.events.is_empty() {
             // Nothing to record, so no version would tell that this was decided on an old state.
-            let Kept {
-                stream, version, ..
-            } = &decision.kept;
+            let Kept { stream, version, .. } = &decision.kept;
             if from_cache && self.journal.store().version(stream)? != *version {
                 return Ok(Round::Again);
             }
@@ -258,45 +239,28 @@ impl<P: Participant> Orchestrator<P> {
                 break;
             }
         }
-        Ok(state.map(|state| Kept {
-            state,
-            version,
-            stream,
-        }))
+        Ok(state.map(|state| Kept { state, version, stream }))
     }
 
     async fn decide(&self, work: &mut Work<'_>, kept: Option<Kept>) -> Result<Decision, Error> {
         let mut now = self.clock.now();
         let (mut kept, before, mut events) = match (kept, work.input) {
             (Some(mut kept), input) => {
-                let before = Before {
-                    status: Some(kept.state.status()),
-                    wakes_at: kept.state.wakes_at(),
-                };
-                let events = if work.duplicate {
-                    Vec::new()
-                } else {
-                    kept.state.take(now, input)
-                };
+                let before =
+                    Before { status: Some(kept.state.status()), wakes_at: kept.state.wakes_at() };
+                let events = if work.duplicate { Vec::new() } else { kept.state.take(now, input) };
                 (kept, before, events)
             }
             (None, Input::Start { data }) => {
                 let (state, events) = State::start(&self.definition, work.id, now, data.clone());
-                let kept = Kept {
-                    state,
-                    version: Version::NONE,
-                    stream: work.id.stream(),
-                };
+                let kept = Kept { state, version: Version::NONE, stream: work.id.stream() };
                 (kept, Before::default(), events)
             }
             (None, _) => return Err(Error::NotFound { id: work.id }),
         };
         let goes_on = !work.duplicate
             && (!events.is_empty()
-                || matches!(
-                    work.input,
-                    Input::Start { .. } | Input::Continue | Input::Due
-                ));
+                || matches!(work.input, Input::Start { .. } | Input::Continue | Input::Due));
         if let Some((task, outcome)) = &work.answer {
             let more = kept.state.answer(now, *task, outcome);
             if more.is_empty() {
@@ -314,12 +278,7 @@ impl<P: Participant> Orchestrator<P> {
             events.extend(kept.state.answer(now, task, &outcome));
             work.answer = Some((task, outcome));
         }
-        Ok(Decision {
-            kept,
-            before,
-            events,
-            now,
-        })
+        Ok(Decision { kept, before, events, now })
     }
 
     async fn ask(&self, state: &State, task: Task) -> Outcome {
@@ -332,25 +291,13 @@ impl<P: Participant> Orchestrator<P> {
         let answer = match task {
             Task::Call(_) => {
                 let key = format!("{id}/{name}");
-                let call = Call {
-                    state,
-                    step,
-                    key: &key,
-                };
-                self.clock
-                    .timeout(limit, self.participant.call(&call))
-                    .await
+                let call = Call { state, step, key: &key };
+                self.clock.timeout(limit, self.participant.call(&call)).await
             }
             Task::Compensate(_) => {
                 let key = format!("{id}/{name}/undo");
-                let call = Call {
-                    state,
-                    step,
-                    key: &key,
-                };
-                self.clock
-                    .timeout(limit, self.participant.compensate(&call))
-                    .await
+                let call = Call { state, step, key: &key };
+                self.clock.timeout(limit, self.participant.compensate(&call)).await
             }
         };
         answer.unwrap_or_else(|elapsed| Outcome::unknown(format!("no answer: {elapsed}")))
@@ -359,33 +306,19 @@ impl<P: Participant> Orchestrator<P> {
     /// Whether the stored timer is not where the state wants it.
     fn is_timer_astray(&self, decision: &Decision) -> Result<bool, Error> {
         let state = &decision.kept.state;
-        let stored = self
-            .journal
-            .store()
-            .timer(&state.id().timer())?
-            .map(|timer| timer.due);
+        let stored = self.journal.store().timer(&state.id().timer())?.map(|timer| timer.due);
         Ok(stored != state.wakes_at())
     }
 
     async fn write(&self, work: &Work<'_>, decision: &Decision) -> Result<Write, Error> {
-        let Decision {
-            kept,
-            before,
-            events,
-            now,
-        } = decision;
+        let Decision { kept, before, events, now } = decision;
         let (id, state) = (work.id, &kept.state);
         let mut write = Write::at(*now);
         write.processed.extend(work.mark.clone());
         if events.is_empty() {
             return Ok(write);
         }
-        let change = Change {
-            now: *now,
-            events,
-            before: before.status,
-            state,
-        };
+        let change = Change { now: *now, events, before: before.status, state };
         let follow = self
             .participant
             .effects(&change, &mut write)
@@ -400,11 +333,7 @@ impl<P: Participant> Orchestrator<P> {
         match wanted {
             Some(due) if fired || before.wakes_at != Some(due) => {
                 let payload = Bytes::from_static(self.definition.name().as_bytes());
-                write.timers.push(TimerChange::Set(Timer {
-                    id: id.timer(),
-                    due,
-                    payload,
-                }));
+                write.timers.push(TimerChange::Set(Timer { id: id.timer(), due, payload }));
             }
             None if fired || before.wakes_at.is_some() => {
                 write.timers.push(TimerChange::Clear { id: id.timer() });
@@ -425,12 +354,7 @@ impl<P: Participant> Orchestrator<P> {
     }
 
     fn finish(&self, work: &Work<'_>, decision: Decision, version: Option<Version>) -> Handled {
-        let Decision {
-            mut kept,
-            before,
-            events,
-            now,
-        } = decision;
+        let Decision { mut kept, before, events, now } = decision;
         if let (Some(version), false) = (version, events.is_empty()) {
             kept.version = version;
         }
@@ -457,8 +381,6 @@ impl<P: Participant> Orchestrator<P> {
 impl<P> std::fmt::Debug for Orchestrator<P> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let definition = Cow::Borrowed(self.definition.name());
-        f.debug_struct("Orchestrator")
-            .field("definition", &definition)
-            .finish_non_exhaustive()
+        f.debug_struct("Orchestrator").field("definition", &definition).finish_non_exhaustive()
     }
 }

@@ -45,26 +45,15 @@ pub enum RetryError {
 impl Retry {
     /// 200 ms, doubling up to 60 s, and 6 attempts: about 6 s of patience with somebody who is
     /// away, and one attempt a minute for as long as it takes where giving up is not possible.
-    pub const DEFAULT: Self = Self {
-        base: Duration::from_millis(200),
-        cap: Duration::from_secs(60),
-        attempts: 6,
-    };
+    pub const DEFAULT: Self =
+        Self { base: Duration::from_millis(200), cap: Duration::from_secs(60), attempts: 6 };
 
     pub(crate) fn check(&self) -> Result<(), RetryError> {
-        let Self {
-            base,
-            cap,
-            attempts,
-        } = *self;
+        let Self { base, cap, attempts } = *self;
         if base.is_zero() || base > cap || cap > RETRY_CAP_MAX {
             return Err(RetryError::Pauses { base, cap });
         }
-        if attempts == 0 {
-            Err(RetryError::Attempts)
-        } else {
-            Ok(())
-        }
+        if attempts == 0 { Err(RetryError::Attempts) } else { Ok(()) }
     }
 
     /// The pause after the `attempt`-th attempt (the first is 1) at a step of a saga.
@@ -73,9 +62,7 @@ impl Retry {
         let pause = if attempt >= self.attempts {
             self.cap
         } else {
-            let doubled = 1_u32
-                .checked_shl(attempt.saturating_sub(1))
-                .unwrap_or(u32::MAX);
+            let doubled = 1_u32.checked_shl(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
             self.base.saturating_mul(doubled).min(self.cap)
         };
         let half = pause / 2;
@@ -111,27 +98,18 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_cap_and_stay_within_their_upper_half() {
         let id = Id(Uuid::from_u128(7));
-        let policy = Retry {
-            attempts: 20,
-            ..Retry::DEFAULT
-        };
+        let policy = Retry { attempts: 20, ..Retry::DEFAULT };
         for attempt in 1..=40 {
             let full =
                 (policy.base * 2_u32.saturating_pow(attempt - 1).min(1 << 20)).min(policy.cap);
             let pause = policy.pause(id, 3, attempt);
-            assert!(
-                pause >= full / 2 && pause <= full,
-                "attempt {attempt}: {pause:?} of {full:?}"
-            );
+            assert!(pause >= full / 2 && pause <= full, "attempt {attempt}: {pause:?} of {full:?}");
         }
     }
 
     #[test]
     fn past_its_patience_a_step_goes_at_the_slowest_pace() {
-        let policy = Retry {
-            attempts: 1,
-            ..Retry::DEFAULT
-        };
+        let policy = Retry { attempts: 1, ..Retry::DEFAULT };
         assert!(policy.pause(Id(Uuid::from_u128(7)), 0, 2) >= policy.cap / 2);
     }
 
@@ -146,11 +124,7 @@ mod tests {
         for (place, share) in [(250, 5), (500, 6), (750, 7)] {
             let expected = full / 8 * share;
             let error = pauses[place].abs_diff(expected);
-            assert!(
-                error < full / 40,
-                "{place}: {:?} instead of {expected:?}",
-                pauses[place]
-            );
+            assert!(error < full / 40, "{place}: {:?} instead of {expected:?}", pauses[place]);
         }
         pauses.dedup();
         assert!(pauses.len() > 990);
@@ -159,16 +133,10 @@ mod tests {
     #[test]
     fn a_policy_must_make_sense() {
         let second = Duration::from_secs(1);
-        for (base, cap) in [
-            (Duration::ZERO, second),
-            (second * 2, second),
-            (second, RETRY_CAP_MAX * 2),
-        ] {
-            let policy = Retry {
-                base,
-                cap,
-                attempts: 1,
-            };
+        for (base, cap) in
+            [(Duration::ZERO, second), (second * 2, second), (second, RETRY_CAP_MAX * 2)]
+        {
+            let policy = Retry { base, cap, attempts: 1 };
             assert_eq!(policy.check(), Err(RetryError::Pauses { base, cap }));
         }
     }

@@ -69,11 +69,7 @@ impl<P: Participant> Handler for Orchestrator<P> {
                 self.handle(id, Input::Due, None).await?;
                 Ok(())
             }
-            _ => Err(NotMine {
-                timer: timer.id.clone(),
-                definition,
-            }
-            .into()),
+            _ => Err(NotMine { timer: timer.id.clone(), definition }.into()),
         }
     }
 }
@@ -250,19 +246,11 @@ impl Agenda {
         };
         let failures = self.resting.get(&key).map_or(0, |rest| rest.failures);
         let (first, longest) = TIMER_REST;
-        let pause = first
-            .saturating_mul(2_u32.saturating_pow(failures))
-            .min(longest);
+        let pause = first.saturating_mul(2_u32.saturating_pow(failures)).min(longest);
         let until = self.clock.monotonic() + pause;
         tracing::warn!(timer = %key.0, %error, failures = failures + 1, "a timer rests after a failure");
         if self.resting.len() < TIMERS_RESTING_MAX || self.resting.contains_key(&key) {
-            self.resting.insert(
-                key,
-                Rest {
-                    failures: failures + 1,
-                    until,
-                },
-            );
+            self.resting.insert(key, Rest { failures: failures + 1, until });
             self.next_scan = self.next_scan.min(until);
         } else {
             // Whatever is broken is common to all of them.

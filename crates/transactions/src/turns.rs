@@ -35,11 +35,7 @@ impl Turns {
     pub(crate) async fn take(&self, id: Id) -> Turn<'_> {
         let key = Arc::clone(self.lock().entry(id).or_default());
         // From here on the entry is removed when the last one interested in it is gone.
-        let mut turn = Turn {
-            turns: self,
-            id,
-            guard: None,
-        };
+        let mut turn = Turn { turns: self, id, guard: None };
         turn.guard = Some(key.lock_owned().await);
         turn
     }
@@ -52,10 +48,7 @@ impl Drop for Turn<'_> {
         // The map's own handle is the last one when nobody else holds or waits. A waiter that is
         // being dropped may hold its handle for a moment longer, and then removes the entry
         // itself or leaves it to whoever comes next.
-        if keys
-            .get(&self.id)
-            .is_some_and(|key| Arc::strong_count(key) == 1)
-        {
+        if keys.get(&self.id).is_some_and(|key| Arc::strong_count(key) == 1) {
             keys.remove(&self.id);
         }
     }

@@ -27,27 +27,16 @@ fn simulation() -> (Simulation, Journal) {
 }
 
 fn start() -> Input {
-    Input::Start {
-        data: Json::parse("{\"n\":1}").unwrap(),
-    }
+    Input::Start { data: Json::parse("{\"n\":1}").unwrap() }
 }
 
 fn done(step: &'static str) -> Input {
-    Input::Signal {
-        step: step.into(),
-        signal: Signal::Done(Json::null()),
-    }
+    Input::Signal { step: step.into(), signal: Signal::Done(Json::null()) }
 }
 
 fn mark(sequence: u64) -> Option<Processed> {
-    let message = MessageRef::Sequence {
-        key: "orders/1".into(),
-        sequence,
-    };
-    Some(Processed {
-        consumer: "saga".into(),
-        message,
-    })
+    let message = MessageRef::Sequence { key: "orders/1".into(), sequence };
+    Some(Processed { consumer: "saga".into(), message })
 }
 
 /// Drives on while something is to be done at once.
@@ -83,31 +72,19 @@ fn up_to_the_assignment_it_costs_three_records_and_one_timer() {
     sim.block_on(async move {
         let timer = || journal.store().timer(&id(1).timer()).unwrap();
         let handled = saga.handle(id(1), start(), mark(1)).await.unwrap();
-        assert_eq!(
-            (handled.status, handled.recorded, timer()),
-            (Status::Running, 2, None)
-        );
+        assert_eq!((handled.status, handled.recorded, timer()), (Status::Running, 2, None));
         let handled = saga.handle(id(1), Input::Continue, mark(2)).await.unwrap();
-        assert_eq!(
-            (handled.status, handled.version),
-            (Status::Waiting, Version(2))
-        );
+        assert_eq!((handled.status, handled.version), (Status::Waiting, Version(2)));
         let timer_of_wait = timer().unwrap();
         assert_eq!(Next::Wait(Some(timer_of_wait.due)), handled.next);
         assert_eq!(timer_of_wait.payload, "order");
         saga.handle(id(1), done("find"), mark(3)).await.unwrap();
         assert_eq!(journal.store().head().unwrap().position, Position(3));
-        assert!(
-            timer().unwrap().due > timer_of_wait.due,
-            "moved to the next wait"
-        );
+        assert!(timer().unwrap().due > timer_of_wait.due, "moved to the next wait");
         assert_eq!(journal.store().records("saga", "", None, 10).unwrap(), []);
         // To the end.
         saga.handle(id(1), done("pick-up"), mark(4)).await.unwrap();
-        assert_eq!(
-            (journal.store().head().unwrap().position, timer()),
-            (Position(4), None)
-        );
+        assert_eq!((journal.store().head().unwrap().position, timer()), (Position(4), None));
         let kinds: Vec<_> = journal
             .store()
             .stream(&id(1).stream(), Version(3), 10)
@@ -115,11 +92,7 @@ fn up_to_the_assignment_it_costs_three_records_and_one_timer() {
             .iter()
             .map(|event| event.kind.clone())
             .collect();
-        assert_eq!(
-            kinds,
-            ["completed"],
-            "the signal brought the last call on at once"
-        );
+        assert_eq!(kinds, ["completed"], "the signal brought the last call on at once");
     });
 }
 
@@ -135,10 +108,7 @@ fn a_message_that_comes_twice_has_one_effect() {
         }
         // The second one found a call to be made and made it; its answer was not thrown away.
         assert_eq!(city.ledger().requests, 2);
-        assert_eq!(
-            saga.show(id(1)).unwrap().unwrap().state.status(),
-            Status::Waiting
-        );
+        assert_eq!(saga.show(id(1)).unwrap().unwrap().state.status(), Status::Waiting);
         // A late signal is marked as processed without any effect.
         saga.handle(id(1), done("find"), mark(2)).await.unwrap();
         let head = journal.store().head().unwrap();
@@ -154,12 +124,7 @@ fn a_message_that_comes_twice_has_one_effect() {
 fn two_processes_agree_and_no_outcome_is_lost() {
     let (mut sim, journal) = simulation();
     let city = City::new(sim.clock());
-    let one = Arc::new(Orchestrator::new(
-        order(),
-        city.clone(),
-        journal.clone(),
-        sim.clock(),
-    ));
+    let one = Arc::new(Orchestrator::new(order(), city.clone(), journal.clone(), sim.clock()));
     let two = Orchestrator::new(order(), city.clone(), journal.clone(), sim.clock());
     sim.block_on(async move {
         one.handle(id(1), start(), None).await.unwrap();
@@ -173,15 +138,7 @@ fn two_processes_agree_and_no_outcome_is_lost() {
         assert_eq!(handled.status, Status::Completed);
         assert_eq!(city.ledger().effects.len(), 3);
         // Nor does it take one that is over for one that goes on.
-        let handled = two
-            .handle(
-                id(1),
-                Input::Cancel {
-                    reason: "late".into(),
-                },
-                None,
-            )
-            .await;
+        let handled = two.handle(id(1), Input::Cancel { reason: "late".into() }, None).await;
         assert_eq!(handled.unwrap().status, Status::Completed);
     });
 }
@@ -234,18 +191,10 @@ impl Participant for Rival {
     async fn effects(&self, change: &Change<'_>, write: &mut Write) -> Result<Follow, EffectError> {
         let stream = StreamId::of("order", change.saga().0);
         let version = self.journal.store().version(&stream)?;
-        let event = NewEvent {
-            kind: "noted".into(),
-            schema: 1,
-            payload: Bytes::from("{}"),
-        };
+        let event = NewEvent { kind: "noted".into(), schema: 1, payload: Bytes::from("{}") };
         let append = |expected| {
             let (stream, events) = (stream.clone(), vec![event.clone()]);
-            Append {
-                stream,
-                expected,
-                events,
-            }
+            Append { stream, expected, events }
         };
         write.appends.push(append(Expected::Exactly(version)));
         if self.rounds.fetch_sub(1, SeqCst) > 1 {
@@ -274,10 +223,7 @@ fn a_conflict_is_decided_again_without_another_call() {
         assert_eq!((handled.version, handled.recorded), (Version(1), 2));
         assert_eq!(few.participant().calls.load(SeqCst), 1);
         let error = many.handle(id(2), start(), None).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Contended { rounds: 17, .. }),
-            "{error}"
-        );
+        assert!(matches!(error, Error::Contended { rounds: 17, .. }), "{error}");
         assert_eq!(many.participant().calls.load(SeqCst), 1);
     });
 }
@@ -298,13 +244,7 @@ fn an_answer_that_takes_too_long_is_unknown() {
         assert_eq!(city.units(id(1), "reserve"), 1);
         city.set_moods(|_| Mood::Well);
         // A message in between does not make it hurry.
-        assert_eq!(
-            saga.handle(id(1), Input::Continue, None)
-                .await
-                .unwrap()
-                .recorded,
-            0
-        );
+        assert_eq!(saga.handle(id(1), Input::Continue, None).await.unwrap().recorded, 0);
         clock.sleep(SECOND).await;
         let handled = saga.handle(id(1), Input::Due, None).await.unwrap();
         assert_eq!(handled.status, Status::Running);
@@ -331,10 +271,7 @@ fn what_needs_somebody_is_listed_and_can_be_helped() {
             assert_eq!(handled.status, Status::Compensating);
         }
         let page = saga.list(Attention::Compensating, None, 2).unwrap();
-        assert_eq!(
-            page.sagas.iter().map(|line| line.id).collect::<Vec<_>>(),
-            [id(1), id(2)]
-        );
+        assert_eq!(page.sagas.iter().map(|line| line.id).collect::<Vec<_>>(), [id(1), id(2)]);
         let page = saga.list(Attention::Compensating, page.next, 2).unwrap();
         assert_eq!((page.sagas[0].id, page.next), (id(3), None));
         let line = &page.sagas[0];
@@ -347,30 +284,15 @@ fn what_needs_somebody_is_listed_and_can_be_helped() {
                 saga.handle(id(n), Input::Due, None).await.unwrap();
             }
         }
-        assert_eq!(
-            (
-                list(Attention::Compensating).len(),
-                list(Attention::Stuck).len()
-            ),
-            (0, 3)
-        );
-        assert!(
-            journal.store().timer(&id(1).timer()).unwrap().is_some(),
-            "it still tries"
-        );
+        assert_eq!((list(Attention::Compensating).len(), list(Attention::Stuck).len()), (0, 3));
+        assert!(journal.store().timer(&id(1).timer()).unwrap().is_some(), "it still tries");
         // The first is told to try again now; somebody else gave back what the second held; the
         // third is written off.
         city.set_moods(|_| Mood::Well);
-        assert_eq!(
-            saga.retry(id(1), "kim").await.unwrap().status,
-            Status::Compensated
-        );
+        assert_eq!(saga.retry(id(1), "kim").await.unwrap().status, Status::Compensated);
         let resolved = saga.resolve(id(2), "reserve", "kim", "they did it", Finding::NotDone);
         assert_eq!(resolved.await.unwrap().status, Status::Compensated);
-        let skipped = saga
-            .skip(id(3), "reserve", "kim", "not worth it")
-            .await
-            .unwrap();
+        let skipped = saga.skip(id(3), "reserve", "kim", "not worth it").await.unwrap();
         assert_eq!(skipped.status, Status::Compensated);
         assert_eq!(list(Attention::Stuck), []);
         assert_eq!(city.units(id(1), "reserve"), 0);
@@ -378,21 +300,15 @@ fn what_needs_somebody_is_listed_and_can_be_helped() {
             assert_eq!(journal.store().timer(&id(n).timer()).unwrap(), None);
         }
         let report = saga.show(id(3)).unwrap().unwrap();
-        let by_whom = report
-            .history
-            .iter()
-            .flat_map(|entry| &entry.events)
-            .find_map(|event| match event {
+        let by_whom =
+            report.history.iter().flat_map(|entry| &entry.events).find_map(|event| match event {
                 Event::Skipped { by, .. } => Some(by.as_str()),
                 _ => None,
             });
         assert_eq!(by_whom, Some("kim"));
         // And nothing more is possible.
         let error = saga.retry(id(1), "kim").await.unwrap_err().to_string();
-        assert!(
-            error.ends_with("is compensated; it cannot be retried now"),
-            "{error}"
-        );
+        assert!(error.ends_with("is compensated; it cannot be retried now"), "{error}");
     });
 }
 
@@ -402,10 +318,7 @@ fn slips_are_told_apart_from_what_is_late() {
     let city = City::new(sim.clock());
     let saga = Orchestrator::new(order(), city, journal, sim.clock());
     sim.block_on(async move {
-        let error = saga
-            .handle(id(1), Input::Continue, mark(1))
-            .await
-            .unwrap_err();
+        let error = saga.handle(id(1), Input::Continue, mark(1)).await.unwrap_err();
         assert!(matches!(error, Error::NotFound { .. }));
         let error = saga.handle(id(1), done("fly"), None).await.unwrap_err();
         assert!(matches!(error, Error::NoSuchStep { .. }));
@@ -425,20 +338,12 @@ fn a_timer_that_stands_wrong_is_set_right() {
         let timer = || journal.store().timer(&id(1).timer()).unwrap();
         let right = timer().unwrap();
         let mut vandal = Write::at(Timestamp::EPOCH);
-        let wrong = steadfast_journal::Timer {
-            due: Timestamp::EPOCH,
-            ..right.clone()
-        };
-        vandal
-            .timers
-            .push(steadfast_journal::TimerChange::Set(wrong));
+        let wrong = steadfast_journal::Timer { due: Timestamp::EPOCH, ..right.clone() };
+        vandal.timers.push(steadfast_journal::TimerChange::Set(wrong));
         journal.commit(vandal).await.unwrap();
         let handled = saga.handle(id(1), Input::Due, None).await.unwrap();
         assert_eq!((handled.status, handled.recorded), (Status::Waiting, 1));
         assert_eq!(timer(), Some(right));
-        assert_eq!(
-            saga.handle(id(1), Input::Due, None).await.unwrap().recorded,
-            0
-        );
+        assert_eq!(saga.handle(id(1), Input::Due, None).await.unwrap().recorded, 0);
     });
 }

@@ -72,25 +72,13 @@ impl World {
         let signal = if yes {
             Signal::Done(Json::null())
         } else {
-            Signal::Refused {
-                code: "nobody".into(),
-                reason: "nobody is near".into(),
-            }
+            Signal::Refused { code: "nobody".into(), reason: "nobody is near".into() }
         };
-        self.post(
-            saga,
-            Input::Signal {
-                step: step.into(),
-                signal,
-            },
-        );
+        self.post(saga, Input::Signal { step: step.into(), signal });
     }
 
     fn key(&self, saga: Id, suffix: &str) -> bool {
-        self.city
-            .ledger()
-            .keys
-            .contains_key(&format!("{saga}/{suffix}"))
+        self.city.ledger().keys.contains_key(&format!("{saga}/{suffix}"))
     }
 
     /// A courier answers, maybe. The domain lets nobody be found for an order whose search has
@@ -137,12 +125,7 @@ fn live(world: &Rc<World>, rng: &mut Rng, faults: Faults, length: std::time::Dur
     let orchestrators: Vec<_> = (0..2)
         .map(|_| {
             let city = world.city.clone();
-            Arc::new(Orchestrator::new(
-                order(),
-                city,
-                journal.clone(),
-                clock.clone(),
-            ))
+            Arc::new(Orchestrator::new(order(), city, journal.clone(), clock.clone()))
         })
         .collect();
     let timers = Timers::new(journal.clone(), clock.clone());
@@ -160,21 +143,14 @@ fn live(world: &Rc<World>, rng: &mut Rng, faults: Faults, length: std::time::Dur
                 clock.sleep(SECOND * rng.u32(0..4)).await;
                 let letter = {
                     let bus = world.bus.borrow();
-                    if bus.is_empty() {
-                        None
-                    } else {
-                        Some(bus[rng.usize(..bus.len())].clone())
-                    }
+                    if bus.is_empty() { None } else { Some(bus[rng.usize(..bus.len())].clone()) }
                 };
                 let Some(Letter { id, saga, input }) = letter else {
                     clock.sleep(SECOND).await;
                     continue;
                 };
                 let message = MessageRef::Id(id);
-                let mark = Processed {
-                    consumer: "saga".into(),
-                    message,
-                };
+                let mark = Processed { consumer: "saga".into(), message };
                 let orchestrator = &orchestrators[rng.usize(..2)];
                 let handled = orchestrator.handle(saga, input, Some(mark)).await;
                 // The receipt may get lost, and the message comes again.
@@ -199,9 +175,7 @@ fn states(world: &World) -> BTreeMap<Id, State> {
     let definition: Arc<Definition> = Arc::new(order());
     (1..=SAGAS)
         .filter_map(|n| {
-            let records = store
-                .stream(&id(n).stream(), Version::NONE, 10_000)
-                .unwrap();
+            let records = store.stream(&id(n).stream(), Version::NONE, 10_000).unwrap();
             let state = State::replay(&definition, id(n), &records).unwrap()?;
             Some((id(n), state))
         })
@@ -220,26 +194,15 @@ fn heal(world: &Rc<World>, rng: &mut Rng) -> BTreeMap<Id, State> {
         }
     }
     let states = states(world);
-    let open = states
-        .values()
-        .filter(|state| !state.status().is_final())
-        .collect::<Vec<_>>();
-    panic!(
-        "no end in sight; letters: {}, open: {open:?}",
-        world.bus.borrow().len()
-    );
+    let open = states.values().filter(|state| !state.status().is_final()).collect::<Vec<_>>();
+    panic!("no end in sight; letters: {}, open: {open:?}", world.bus.borrow().len());
 }
 
 /// The books: what the services hold is what the sagas say.
 fn audit(world: &World, states: &BTreeMap<Id, State>) {
     for (&saga, state) in states {
         let held = |step| world.city.units(saga, step);
-        let all = [
-            held("reserve"),
-            held("authorize"),
-            held("find"),
-            held("capture"),
-        ];
+        let all = [held("reserve"), held("authorize"), held("find"), held("capture")];
         match state.status() {
             Status::Completed => assert_eq!(all, [1; 4], "{saga} is completed"),
             Status::Compensated => assert_eq!(all, [0; 4], "{saga} is compensated"),
@@ -253,10 +216,7 @@ fn audit(world: &World, states: &BTreeMap<Id, State>) {
                 .filter(|(by, what, _)| *by == saga && what == step)
                 .map(|(_, _, change)| *change)
                 .collect();
-            assert!(
-                matches!(changes[..], [] | [1] | [1, -1]),
-                "{saga}/{step}: {changes:?}"
-            );
+            assert!(matches!(changes[..], [] | [1] | [1, -1]), "{saga}/{step}: {changes:?}");
         }
     }
     let store = steadfast_journal::Engine::store(&Engine::recover(world.disk.clone()));
@@ -293,12 +253,7 @@ fn play(seed: u64) -> (BTreeMap<Id, State>, u32, steadfast_journal::Hash) {
                 0..=7 => world.find(id(n), true),
                 8 => world.find(id(n), false),
                 9..=14 => world.pick_up(id(n)),
-                15 => world.post(
-                    id(n),
-                    Input::Cancel {
-                        reason: "too slow".into(),
-                    },
-                ),
+                15 => world.post(id(n), Input::Cancel { reason: "too slow".into() }),
                 _ => {}
             }
         }
@@ -323,9 +278,7 @@ fn the_books_agree_with_the_sagas_whatever_happens() {
     let (mut completed, mut compensated, mut crashes) = (0, 0, 0);
     for seed in 0..60 {
         let played = std::panic::catch_unwind(|| play(seed));
-        let Ok((states, crashed, _)) = played else {
-            panic!("seed {seed} fails: play({seed})")
-        };
+        let Ok((states, crashed, _)) = played else { panic!("seed {seed} fails: play({seed})") };
         crashes += crashed;
         for state in states.values() {
             match state.status() {
@@ -352,34 +305,20 @@ fn a_crash_at_any_step_of_any_commit_changes_nothing() {
             for n in 2..=SAGAS {
                 // The others only have to be there for the audit.
                 world.post(id(n), Input::Start { data: Json::null() });
-                world.post(
-                    id(n),
-                    Input::Cancel {
-                        reason: String::new(),
-                    },
-                );
+                world.post(id(n), Input::Cancel { reason: String::new() });
             }
             world.post(id(1), Input::Start { data: Json::null() });
             live(&world, &mut rng, Faults::at(number), SECOND * 50);
             live(&world, &mut rng, Faults::none(), SECOND * 50);
             world.find(id(1), true);
             if cancelled {
-                world.post(
-                    id(1),
-                    Input::Cancel {
-                        reason: "too slow".into(),
-                    },
-                );
+                world.post(id(1), Input::Cancel { reason: "too slow".into() });
             } else {
                 world.pick_up(id(1));
             }
             let states = heal(&world, &mut rng);
             audit(&world, &states);
-            let expected = if cancelled {
-                Status::Compensated
-            } else {
-                Status::Completed
-            };
+            let expected = if cancelled { Status::Compensated } else { Status::Completed };
             assert_eq!(states[&id(1)].status(), expected, "crash at step {number}");
             if world.crashes.get() == 0 {
                 break;

@@ -31,30 +31,18 @@ struct Notes {
 impl Notes {
     fn new(journal: &Journal, clock: Clock) -> Self {
         let (fired, busy) = Default::default();
-        Self {
-            journal: journal.clone(),
-            clock,
-            fired,
-            busy,
-        }
+        Self { journal: journal.clone(), clock, fired, busy }
     }
 
     fn times(&self, id: &str) -> Vec<Timestamp> {
         let fired = self.fired.lock().unwrap();
-        fired
-            .iter()
-            .filter(|(name, _)| name == id)
-            .map(|(_, at)| *at)
-            .collect()
+        fired.iter().filter(|(name, _)| name == id).map(|(_, at)| *at).collect()
     }
 }
 
 impl Handler for Notes {
     async fn fire(&self, timer: &Timer) -> Result<(), HandlerError> {
-        self.fired
-            .lock()
-            .unwrap()
-            .push((timer.id.clone(), self.clock.now()));
+        self.fired.lock().unwrap().push((timer.id.clone(), self.clock.now()));
         {
             let mut busy = self.busy.lock().unwrap();
             busy.0 += 1;
@@ -69,9 +57,7 @@ impl Handler for Notes {
             id if id.starts_with("lazy") => Ok(()),
             id => {
                 let change = TimerChange::Clear { id: id.to_owned() };
-                self.journal
-                    .commit(write(self.clock.now(), vec![change]))
-                    .await?;
+                self.journal.commit(write(self.clock.now(), vec![change])).await?;
                 Ok(())
             }
         }
@@ -80,28 +66,16 @@ impl Handler for Notes {
 
 /// As with a saga, a timer changes together with an event.
 fn write(at: Timestamp, timers: Vec<TimerChange>) -> Write {
-    let event = NewEvent {
-        kind: "set".into(),
-        schema: 1,
-        payload: Bytes::from_static(b"{}"),
-    };
+    let event = NewEvent { kind: "set".into(), schema: 1, payload: Bytes::from_static(b"{}") };
     let stream = StreamId::new("test", "timers").unwrap();
     let mut write = Write::at(at);
-    write.appends.push(Append {
-        stream,
-        expected: Expected::Any,
-        events: vec![event],
-    });
+    write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
     write.timers = timers;
     write
 }
 
 fn set(id: impl Into<String>, due: Timestamp) -> TimerChange {
-    TimerChange::Set(Timer {
-        id: id.into(),
-        due,
-        payload: Bytes::new(),
-    })
+    TimerChange::Set(Timer { id: id.into(), due, payload: Bytes::new() })
 }
 
 struct Bench {
@@ -122,21 +96,13 @@ fn bench() -> Bench {
     let (handler, slot) = (notes.clone(), Rc::clone(&ended));
     sim.spawn(async move { *slot.borrow_mut() = Some(timers.run(handler).await) });
     let start = sim.clock().now();
-    Bench {
-        sim,
-        journal,
-        notes,
-        start,
-        ended,
-    }
+    Bench { sim, journal, notes, start, ended }
 }
 
 impl Bench {
     fn commit(&mut self, timers: Vec<TimerChange>) {
         let (journal, now) = (self.journal.clone(), self.sim.clock().now());
-        self.sim
-            .block_on(async move { journal.commit(write(now, timers)).await })
-            .unwrap();
+        self.sim.block_on(async move { journal.commit(write(now, timers)).await }).unwrap();
     }
 }
 
@@ -168,22 +134,11 @@ fn a_timer_that_is_due_at_once_fires_after_a_short_pause() {
 fn one_that_is_moved_or_cleared_does_not_fire_at_its_old_time() {
     let mut bench = bench();
     let (start, later) = (bench.start, bench.start + SECOND * 60);
-    bench.commit(vec![
-        set("moved", start + SECOND * 5),
-        set("cleared", start + SECOND * 5),
-    ]);
+    bench.commit(vec![set("moved", start + SECOND * 5), set("cleared", start + SECOND * 5)]);
     bench.sim.run_for(SECOND);
-    bench.commit(vec![
-        set("moved", later),
-        TimerChange::Clear {
-            id: "cleared".into(),
-        },
-    ]);
+    bench.commit(vec![set("moved", later), TimerChange::Clear { id: "cleared".into() }]);
     bench.sim.run_for(SECOND * 100);
-    assert_eq!(
-        (bench.notes.times("moved"), bench.notes.times("cleared")),
-        (vec![later], vec![])
-    );
+    assert_eq!((bench.notes.times("moved"), bench.notes.times("cleared")), (vec![later], vec![]));
 }
 
 #[test]
@@ -210,10 +165,8 @@ fn a_failing_timer_rests_longer_each_time_and_holds_nobody_up() {
     assert!(well[0].since(start + SECOND * 30) <= TIMERS_PAUSE);
     for id in ["broken0", "broken499", "lazy"] {
         let times = bench.notes.times(id);
-        let pauses: Vec<u64> = times
-            .windows(2)
-            .map(|pair| pair[1].since(pair[0]).as_secs())
-            .collect();
+        let pauses: Vec<u64> =
+            times.windows(2).map(|pair| pair[1].since(pair[0]).as_secs()).collect();
         // 0.1, 0.2, 0.4, 0.8, then seconds: 1.6, 3.2, 6.4, 12.8, 25.6, 30, 30, 30, 30
         assert!(pauses.is_sorted(), "{id}: {pauses:?}");
         assert!((11..=15).contains(&times.len()), "{id}: {pauses:?}");
@@ -224,9 +177,7 @@ fn a_failing_timer_rests_longer_each_time_and_holds_nobody_up() {
 fn so_many_failures_are_one_failure() {
     let mut bench = bench();
     let start = bench.start;
-    let broken = (0..3_000)
-        .map(|n| set(format!("broken{n:04}"), start))
-        .collect();
+    let broken = (0..3_000).map(|n| set(format!("broken{n:04}"), start)).collect();
     bench.commit(broken);
     // Writes go on meanwhile, which must not make it scan and fail faster.
     for _ in 0..1_000 {
@@ -250,11 +201,7 @@ fn deliveries_are_bounded_and_all_are_made() {
     for (id, _) in fired.iter() {
         *count.entry(id).or_default() += 1;
     }
-    assert_eq!(
-        (count.len(), fired.len()),
-        (many, many),
-        "each of them once"
-    );
+    assert_eq!((count.len(), fired.len()), (many, many), "each of them once");
 }
 
 #[test]

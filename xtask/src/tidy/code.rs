@@ -21,22 +21,13 @@ const CLOCKS: &[(&str, &str)] = &[
 const RUNTIME: &[(&str, &str)] = &[
     ("tokio::time", "take a steadfast_time::Clock"),
     ("tokio::spawn", "return a future, and let the caller run it"),
-    (
-        "tokio::select!",
-        "use futures::select_biased!, whose order is fixed",
-    ),
+    ("tokio::select!", "use futures::select_biased!, whose order is fixed"),
     ("Ids::from_entropy", "take the Ids from the caller"),
 ];
 
 /// The crates that run under simulation.
-const SIMULATED: &[&str] = &[
-    "fencing",
-    "journal",
-    "coordination",
-    "messaging",
-    "transactions",
-    "dispatch",
-];
+const SIMULATED: &[&str] =
+    &["fencing", "journal", "coordination", "messaging", "transactions", "dispatch"];
 
 /// What is not finished.
 const LEFTOVERS: &[(&str, &str)] = &[
@@ -106,9 +97,7 @@ fn tests_begin(file: &Path, content: &str, code: &str) -> usize {
     if named || content.starts_with("#![cfg(test)]") {
         return 0;
     }
-    code.lines()
-        .position(|line| line.trim() == "#[cfg(test)]")
-        .unwrap_or(usize::MAX)
+    code.lines().position(|line| line.trim() == "#[cfg(test)]").unwrap_or(usize::MAX)
 }
 
 fn has_module_doc(content: &str) -> bool {
@@ -121,24 +110,18 @@ fn has_module_doc(content: &str) -> bool {
 fn allows_without_reason(file: &Path, content: &str, code: &str) -> Vec<Finding> {
     let lines: Vec<&str> = content.lines().collect();
     let mut findings = Vec::new();
-    for (at, _) in code
-        .match_indices("allow(")
-        .chain(code.match_indices("expect("))
-    {
+    for (at, _) in code.match_indices("allow(").chain(code.match_indices("expect(")) {
         let before = code[..at].trim_end();
         if !before.ends_with("#[") && !before.ends_with("#![") {
             continue;
         }
         let line = code[..at].matches('\n').count();
         // Brackets in literals are blanks by now.
-        let end = code[at..]
-            .find(")]")
-            .map_or(code.len(), |length| at + length);
+        let end = code[at..].find(")]").map_or(code.len(), |length| at + length);
         let last = code[..end].matches('\n').count();
         // Comments are blanks in `code`, so what stands there is looked up in the source.
-        let reason = code[at..end]
-            .split([',', '('])
-            .any(|part| part.trim_start().starts_with("reason"));
+        let reason =
+            code[at..end].split([',', '(']).any(|part| part.trim_start().starts_with("reason"));
         let comment = |index: usize| lines.get(index).is_some_and(|line| line.contains("//"));
         let above = line > 0 && comment_only(lines[line - 1]);
         if !(reason || above || (line..=last).any(comment)) {
@@ -162,30 +145,20 @@ mod tests {
     /// The findings in a file that has a module doc.
     fn found(file: &str, source: &str) -> Vec<String> {
         let source = format!("//! Why.\n{source}");
-        check(Path::new(file), &source)
-            .iter()
-            .map(ToString::to_string)
-            .collect()
+        check(Path::new(file), &source).iter().map(ToString::to_string).collect()
     }
 
     const DISPATCH: &str = "crates/dispatch/src/x.rs";
 
     #[test]
     fn clocks_are_found_outside_the_time_crate_only() {
-        for call in [
-            "std::time::Instant::now()",
-            "SystemTime::now()",
-            "std::thread::sleep(d)",
-        ] {
+        for call in ["std::time::Instant::now()", "SystemTime::now()", "std::thread::sleep(d)"] {
             let line = format!("fn f() {{ let a = {call}; }}");
             assert_eq!(found(DISPATCH, &line).len(), 1, "{call}");
             assert_eq!(found("crates/time/src/clock.rs", &line), [""; 0], "{call}");
         }
         assert_eq!(found(DISPATCH, "// Instant::now() is refused\n"), [""; 0]);
-        assert_eq!(
-            found(DISPATCH, "const A: &str = \"Instant::now()\";"),
-            [""; 0]
-        );
+        assert_eq!(found(DISPATCH, "const A: &str = \"Instant::now()\";"), [""; 0]);
         assert_eq!(found(DISPATCH, "MyInstant::now();"), [""; 0]);
     }
 
@@ -197,29 +170,20 @@ mod tests {
         assert_eq!(found(DISPATCH, spawn), [expected]);
         assert_eq!(found("crates/api/src/x.rs", spawn), [""; 0]);
         assert_eq!(found("crates/dispatch/src/x/tests.rs", spawn), [""; 0]);
-        assert_eq!(
-            found(DISPATCH, &format!("#[cfg(test)]\nmod tests {{ {spawn} }}")),
-            [""; 0]
-        );
+        assert_eq!(found(DISPATCH, &format!("#[cfg(test)]\nmod tests {{ {spawn} }}")), [""; 0]);
     }
 
     #[test]
     fn leftovers_are_found() {
         for leftover in ["todo!()", "unimplemented!(\"later\")", "dbg!(x)"] {
-            assert_eq!(
-                found("xtask/src/x.rs", &format!("fn f() {{ {leftover}; }}")).len(),
-                1
-            );
+            assert_eq!(found("xtask/src/x.rs", &format!("fn f() {{ {leftover}; }}")).len(), 1);
         }
         assert_eq!(found("xtask/src/x.rs", "// todo!() is refused"), [""; 0]);
     }
 
     #[test]
     fn a_silenced_lint_needs_a_reason() {
-        let bad = [
-            "#[allow(dead_code)]\nfn f() {}",
-            "#![expect(\n    clippy::unwrap_used\n)]",
-        ];
+        let bad = ["#[allow(dead_code)]\nfn f() {}", "#![expect(\n    clippy::unwrap_used\n)]"];
         for source in bad {
             assert_eq!(found(DISPATCH, source).len(), 1, "{source}");
         }

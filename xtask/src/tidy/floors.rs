@@ -31,16 +31,8 @@ const FLOORS: &[(&str, u8)] = &[
 
 /// Crates that know no engine and no HTTP, and what they therefore must not depend on.
 const DOMAIN: &[&str] = &["time", "fencing", "messaging", "transactions", "dispatch"];
-const ENGINES: &[&str] = &[
-    "rusqlite",
-    "tokio-postgres",
-    "rdkafka",
-    "redis",
-    "etcd-client",
-    "axum",
-    "hyper",
-    "http",
-];
+const ENGINES: &[&str] =
+    &["rusqlite", "tokio-postgres", "rdkafka", "redis", "etcd-client", "axum", "hyper", "http"];
 
 /// Every manifest that breaks a rule.
 pub(super) fn check(root: &Path) -> io::Result<Vec<Finding>> {
@@ -67,10 +59,7 @@ pub(super) fn crates(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 fn floor(name: &str) -> Option<u8> {
-    FLOORS
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, floor)| *floor)
+    FLOORS.iter().find(|(known, _)| *known == name).map(|(_, floor)| *floor)
 }
 
 fn manifest_findings(name: &str, manifest: &Path, content: &str) -> Vec<Finding> {
@@ -84,10 +73,7 @@ fn manifest_findings(name: &str, manifest: &Path, content: &str) -> Vec<Finding>
         }
     };
     let Some(own) = floor(name) else {
-        add(
-            0,
-            format!("{name} has no floor; give it one in xtask/src/tidy/floors.rs"),
-        );
+        add(0, format!("{name} has no floor; give it one in xtask/src/tidy/floors.rs"));
         return findings;
     };
     for dependency in dependencies(&table) {
@@ -119,19 +105,10 @@ fn manifest_findings(name: &str, manifest: &Path, content: &str) -> Vec<Finding>
 fn dependencies(table: &Table) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let mut take = |table: Option<&Value>| {
-        names.extend(
-            table
-                .and_then(Value::as_table)
-                .into_iter()
-                .flat_map(|t| t.keys().cloned()),
-        );
+        names.extend(table.and_then(Value::as_table).into_iter().flat_map(|t| t.keys().cloned()));
     };
     take(table.get("dependencies"));
-    for target in table
-        .get("target")
-        .and_then(Value::as_table)
-        .into_iter()
-        .flat_map(|t| t.values())
+    for target in table.get("target").and_then(Value::as_table).into_iter().flat_map(|t| t.values())
     {
         take(target.get("dependencies"));
     }
@@ -140,13 +117,9 @@ fn dependencies(table: &Table) -> Vec<String> {
 
 fn line_of(content: &str, dependency: &str) -> usize {
     let starts = |line: &str| {
-        line.strip_prefix(dependency)
-            .is_some_and(|rest| rest.starts_with([' ', '.', '=']))
+        line.strip_prefix(dependency).is_some_and(|rest| rest.starts_with([' ', '.', '=']))
     };
-    content
-        .lines()
-        .position(starts)
-        .map_or(0, |index| index + 1)
+    content.lines().position(starts).map_or(0, |index| index + 1)
 }
 
 #[cfg(test)]
@@ -162,10 +135,7 @@ mod tests {
     fn an_import_that_climbs_is_found() {
         let up = "[dependencies]\nsteadfast-dispatch.workspace = true\n";
         assert!(found("journal", up)[0].contains("imports go downward only"));
-        assert!(
-            found("dispatch", up)[0].contains("floor 5"),
-            "its own floor is not lower"
-        );
+        assert!(found("dispatch", up)[0].contains("floor 5"), "its own floor is not lower");
         assert!(found("api", up).is_empty());
         let target = "[target.'cfg(unix)'.dependencies]\nsteadfast-api = \"1\"\n";
         assert_eq!(found("messaging", target).len(), 1);

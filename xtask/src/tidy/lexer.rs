@@ -40,9 +40,7 @@ fn token(rest: &str, first: char, before: Option<char>) -> (usize, bool) {
         if opens && prefix <= 2 && raw {
             let end = format!("\"{}", "#".repeat(hashes));
             let start = prefix + hashes + 1;
-            let length = rest[start..]
-                .find(&end)
-                .map_or(rest.len(), |at| start + at + end.len());
+            let length = rest[start..].find(&end).map_or(rest.len(), |at| start + at + end.len());
             return (length, false);
         }
         if opens && prefix == 1 && hashes == 0 {

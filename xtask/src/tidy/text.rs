@@ -44,11 +44,7 @@ pub(super) fn check(file: &Path, content: &str) -> Vec<Finding> {
         ));
     }
     if written && content.ends_with("\n\n") {
-        findings.push(Finding::new(
-            file,
-            content.lines().count(),
-            "ends with empty lines",
-        ));
+        findings.push(Finding::new(file, content.lines().count(), "ends with empty lines"));
     }
     findings
 }
@@ -66,10 +62,7 @@ mod tests {
     use super::*;
 
     fn found(file: &str, content: &str) -> Vec<usize> {
-        check(Path::new(file), content)
-            .iter()
-            .map(|finding| finding.line)
-            .collect()
+        check(Path::new(file), content).iter().map(|finding| finding.line).collect()
     }
 
     #[test]
@@ -79,21 +72,13 @@ mod tests {
         assert_eq!(found("x.toml", "a\r\n"), [1]);
         assert_eq!(found("x.sh", "a"), [1]);
         assert_eq!(found("x.sh", "a\n\n"), [2]);
-        assert_eq!(
-            found("x.txt", "\ta \n"),
-            [] as [usize; 0],
-            "data is as it is"
-        );
+        assert_eq!(found("x.txt", "\ta \n"), [] as [usize; 0], "data is as it is");
     }
 
     #[test]
     fn paths_of_a_machine_are_found_and_others_are_not() {
         for machine in MACHINES {
-            assert_eq!(
-                found("x.txt", &format!("see {machine}ana/x\n")),
-                [1],
-                "{machine}"
-            );
+            assert_eq!(found("x.txt", &format!("see {machine}ana/x\n")), [1], "{machine}");
         }
         let fine = format!("https://example.org{}x ~{0}y\n", MACHINES[0]);
         assert_eq!(found("x.md", &fine), [] as [usize; 0]);

@@ -21,9 +21,7 @@ pub(super) async fn readyz(admin: Admin, _: Request) -> Result<Response, Problem
         return respond::json(StatusCode::OK, &readiness);
     }
     let mut response = respond::json(StatusCode::SERVICE_UNAVAILABLE, &readiness)?;
-    response
-        .headers_mut()
-        .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
     Ok(response)
 }
 

@@ -52,13 +52,7 @@ impl Admin {
     /// Health, readiness, metrics and draining; nothing else yet.
     #[must_use]
     pub fn new(clock: Clock, lifecycle: Lifecycle, metrics: Render) -> Self {
-        Self {
-            clock,
-            lifecycle,
-            metrics,
-            sagas: None,
-            dead_letters: None,
-        }
+        Self { clock, lifecycle, metrics, sagas: None, dead_letters: None }
     }
 
     /// With the sagas of this process.
@@ -94,10 +88,7 @@ struct With<T: ?Sized> {
 
 impl<T: ?Sized> Clone for With<T> {
     fn clone(&self) -> Self {
-        Self {
-            part: Arc::clone(&self.part),
-            clock: self.clock.clone(),
-        }
+        Self { part: Arc::clone(&self.part), clock: self.clock.clone() }
     }
 }
 
@@ -118,19 +109,13 @@ pub fn admin_router(admin: Admin) -> Router {
     let clock = admin.clock.clone();
     let mut router = Router::new();
     if let Some(part) = admin.sagas.clone() {
-        let state = With {
-            part,
-            clock: clock.clone(),
-        };
+        let state = With { part, clock: clock.clone() };
         let sagas = Router::new()
             .route("/sagas", get("admin_list_sagas", sagas::list))
             .route("/sagas/{id}", get("admin_get_saga", sagas::get))
             .route("/sagas/{id}/retry", post("admin_retry_saga", sagas::retry))
             .route("/sagas/{id}/skip", post("admin_skip_step", sagas::skip))
-            .route(
-                "/sagas/{id}/resolve",
-                post("admin_resolve_step", sagas::resolve),
-            );
+            .route("/sagas/{id}/resolve", post("admin_resolve_step", sagas::resolve));
         router = router.merge(sagas.with_state(state));
     }
     if let Some(part) = admin.dead_letters.clone() {
@@ -139,14 +124,8 @@ pub fn admin_router(admin: Admin) -> Router {
         let letter = get("admin_get_dead_letter", dead_letters::get)
             .merge(delete("admin_discard_dead_letter", dead_letters::discard));
         let letters = Router::new()
-            .route(
-                "/dead-letters",
-                get("admin_list_dead_letters", dead_letters::list),
-            )
-            .route(
-                "/dead-letters/replay",
-                post("admin_replay", dead_letters::replay),
-            )
+            .route("/dead-letters", get("admin_list_dead_letters", dead_letters::list))
+            .route("/dead-letters/replay", post("admin_replay", dead_letters::replay))
             .route("/dead-letters/{*place}", letter);
         router = router.merge(letters.with_state(state));
     }
@@ -156,8 +135,5 @@ pub fn admin_router(admin: Admin) -> Router {
         .route("/metrics", get("metrics", health::metrics))
         .route("/drain", post("drain", health::drain))
         .with_state(admin);
-    router
-        .merge(own)
-        .fallback(unknown)
-        .method_not_allowed_fallback(not_allowed)
+    router.merge(own).fallback(unknown).method_not_allowed_fallback(not_allowed)
 }

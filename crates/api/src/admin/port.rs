@@ -40,10 +40,7 @@ impl Error {
             Self::Invalid { field, rule } => Problem::invalid(field, rule),
             Self::Unavailable(reason) => {
                 tracing::error!(%reason, "an operator's request was turned away");
-                Problem::new(
-                    Code::Unavailable,
-                    "this cannot be done at the moment; see the log",
-                )
+                Problem::new(Code::Unavailable, "this cannot be done at the moment; see the log")
             }
         }
     }

@@ -25,14 +25,8 @@ pub(super) async fn list(state: State, request: Request) -> Result<Response, Pro
         cursor: query.text("cursor").map(str::to_owned),
         limit: query.limit(PAGE_ADMIN_DEFAULT, PAGE_ADMIN_MAX)?,
     };
-    let Page {
-        entries,
-        next_cursor,
-    } = state.part.list(list).await.map_err(problem)?;
-    respond::json(
-        StatusCode::OK,
-        &json!({ "sagas": entries, "next_cursor": next_cursor }),
-    )
+    let Page { entries, next_cursor } = state.part.list(list).await.map_err(problem)?;
+    respond::json(StatusCode::OK, &json!({ "sagas": entries, "next_cursor": next_cursor }))
 }
 
 pub(super) async fn get(state: State, request: Request) -> Result<Response, Problem> {
@@ -47,10 +41,7 @@ pub(super) async fn retry(state: State, request: Request) -> Result<Response, Pr
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id = path::id(&mut parts, Code::SagaNotFound).await?;
     let wish: Retry = json::optional(&parts.headers, &body)?;
-    respond::json(
-        StatusCode::OK,
-        &state.part.retry(id, wish).await.map_err(problem)?,
-    )
+    respond::json(StatusCode::OK, &state.part.retry(id, wish).await.map_err(problem)?)
 }
 
 pub(super) async fn skip(state: State, request: Request) -> Result<Response, Problem> {
@@ -58,10 +49,7 @@ pub(super) async fn skip(state: State, request: Request) -> Result<Response, Pro
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id = path::id(&mut parts, Code::SagaNotFound).await?;
     let wish: Skip = json::required(&parts.headers, &body)?;
-    respond::json(
-        StatusCode::OK,
-        &state.part.skip(id, wish).await.map_err(problem)?,
-    )
+    respond::json(StatusCode::OK, &state.part.skip(id, wish).await.map_err(problem)?)
 }
 
 pub(super) async fn resolve(state: State, request: Request) -> Result<Response, Problem> {
@@ -69,8 +57,5 @@ pub(super) async fn resolve(state: State, request: Request) -> Result<Response, 
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id = path::id(&mut parts, Code::SagaNotFound).await?;
     let found: Resolve = json::required(&parts.headers, &body)?;
-    respond::json(
-        StatusCode::OK,
-        &state.part.resolve(id, found).await.map_err(problem)?,
-    )
+    respond::json(StatusCode::OK, &state.part.resolve(id, found).await.map_err(problem)?)
 }

@@ -98,10 +98,7 @@ fn timed_out(error: &(dyn StdError + 'static)) -> bool {
 }
 
 fn too_large(limit: usize) -> Problem {
-    Problem::new(
-        Code::BodyTooLarge,
-        format!("the body may have at most {limit} bytes"),
-    )
+    Problem::new(Code::BodyTooLarge, format!("the body may have at most {limit} bytes"))
 }
 
 #[cfg(test)]
@@ -112,17 +109,14 @@ mod tests {
     use super::*;
 
     fn chunks(sizes: &[usize]) -> Body {
-        let chunks: Vec<_> = sizes
-            .iter()
-            .map(|size| Ok::<_, TimedOut>(Bytes::from(vec![b'x'; *size])))
-            .collect();
+        let chunks: Vec<_> =
+            sizes.iter().map(|size| Ok::<_, TimedOut>(Bytes::from(vec![b'x'; *size]))).collect();
         Body::from_stream(stream::iter(chunks))
     }
 
     fn read_chunks(sizes: &[usize], limit: usize) -> Result<usize, Code> {
         let read = block_on(read(&HeaderMap::new(), chunks(sizes), limit));
-        read.map(|bytes| bytes.len())
-            .map_err(|problem| problem.code())
+        read.map(|bytes| bytes.len()).map_err(|problem| problem.code())
     }
 
     #[test]
@@ -155,9 +149,6 @@ mod tests {
         let reset = std::io::Error::from(std::io::ErrorKind::ConnectionReset);
         let broken = Body::from_stream(stream::iter([Err::<Bytes, _>(reset)]));
         let error = block_on(read(&HeaderMap::new(), broken, 10)).unwrap_err();
-        assert_eq!(
-            (error.code(), error.field()),
-            (Code::InvalidRequest, Some("body"))
-        );
+        assert_eq!((error.code(), error.field()), (Code::InvalidRequest, Some("body")));
     }
 }

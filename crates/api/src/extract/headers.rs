@@ -118,15 +118,11 @@ pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<Version>, Problem> 
 /// Whether the caller has this version already, from `If-None-Match`. Tags that are not ours
 /// match nothing (RFC 9110, section 13.1.2).
 pub(crate) fn has_version(headers: &HeaderMap, version: Version) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|list| {
-            list.split(',').map(str::trim).any(|tag| {
-                tag == "*" || strong(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version)
-            })
-        })
+    headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok()).any(|list| {
+        list.split(',')
+            .map(str::trim)
+            .any(|tag| tag == "*" || strong(tag.strip_prefix("W/").unwrap_or(tag)) == Some(version))
+    })
 }
 
 /// The version that a tracking client saw last.
@@ -137,12 +133,9 @@ pub(crate) fn last_event_id(headers: &HeaderMap) -> Result<Option<Version>, Prob
     // Browsers send an empty one when they have not seen any event.
     match text(headers, &LAST_EVENT_ID)? {
         None | Some("") => Ok(None),
-        Some(text) => text
-            .parse()
-            .map(|number| Some(Version(number)))
-            .map_err(|_| {
-                Problem::invalid("Last-Event-ID", "must be the id of an event of this stream")
-            }),
+        Some(text) => text.parse().map(|number| Some(Version(number))).map_err(|_| {
+            Problem::invalid("Last-Event-ID", "must be the id of an event of this stream")
+        }),
     }
 }
 
@@ -155,11 +148,7 @@ pub(crate) fn etag(version: Version) -> HeaderValue {
 fn strong(tag: &str) -> Option<Version> {
     let digits = tag.strip_prefix('"')?.strip_suffix('"')?;
     let plain = digits.bytes().all(|c| c.is_ascii_digit());
-    if plain {
-        digits.parse().ok().map(Version)
-    } else {
-        None
-    }
+    if plain { digits.parse().ok().map(Version) } else { None }
 }
 
 #[cfg(test)]
@@ -177,10 +166,7 @@ mod tests {
     #[test]
     fn a_key_is_there_once_and_well_formed() {
         let code = |values: &[&str]| {
-            let pairs: Vec<_> = values
-                .iter()
-                .map(|value| (&IDEMPOTENCY_KEY, *value))
-                .collect();
+            let pairs: Vec<_> = values.iter().map(|value| (&IDEMPOTENCY_KEY, *value)).collect();
             idempotency_key(&headers(&pairs)).map_err(|problem| problem.code())
         };
         assert_eq!(code(&["\"8e03\""]).unwrap().as_str(), "8e03");
@@ -208,10 +194,7 @@ mod tests {
     #[test]
     fn tenants_are_names() {
         assert_eq!(tenant(&HeaderMap::new()).unwrap().as_str(), "public");
-        assert_eq!(
-            tenant(&headers(&[(&TENANT, "kim's")])).unwrap().as_str(),
-            "kim's"
-        );
+        assert_eq!(tenant(&headers(&[(&TENANT, "kim's")])).unwrap().as_str(), "kim's");
         assert!(tenant(&headers(&[(&TENANT, "")])).is_err());
         assert!(tenant(&headers(&[(&TENANT, &"t".repeat(121))])).is_err());
         assert!(tenant(&headers(&[(&TENANT, "a"), (&TENANT, "b")])).is_err());

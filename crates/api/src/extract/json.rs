@@ -30,35 +30,21 @@ pub(crate) fn optional<T: DeserializeOwned + Default>(
     headers: &HeaderMap,
     body: &Bytes,
 ) -> Result<T, Problem> {
-    if body.trim_ascii().is_empty() {
-        Ok(T::default())
-    } else {
-        required(headers, body)
-    }
+    if body.trim_ascii().is_empty() { Ok(T::default()) } else { required(headers, body) }
 }
 
 /// Only `application/json` is taken. A browser sends other types across origins without asking
 /// first, so a lax server would let any web page place orders.
 fn check_media_type(headers: &HeaderMap) -> Result<(), Problem> {
     let refuse = |detail| Err(Problem::new(Code::UnsupportedMediaType, detail));
-    if headers
-        .get(CONTENT_ENCODING)
-        .is_some_and(|coding| coding != "identity")
-    {
+    if headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
         return refuse("the body must not have a content encoding");
     }
     let Some(value) = headers.get(CONTENT_TYPE) else {
         return refuse("send the header content-type: application/json");
     };
-    let essence = value
-        .as_bytes()
-        .split(|&c| c == b';')
-        .next()
-        .unwrap_or_default();
-    if essence
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/json")
-    {
+    let essence = value.as_bytes().split(|&c| c == b';').next().unwrap_or_default();
+    if essence.trim_ascii().eq_ignore_ascii_case(b"application/json") {
         Ok(())
     } else {
         refuse("the content type must be application/json")
@@ -75,19 +61,14 @@ fn explain<T: DeserializeOwned>(body: &[u8]) -> Problem {
     let error = match serde_path_to_error::deserialize::<_, T>(&mut reader) {
         Err(error) => error,
         Ok(_) => {
-            let rest = reader
-                .end()
-                .map_or_else(|error| error.to_string(), |()| String::new());
+            let rest = reader.end().map_or_else(|error| error.to_string(), |()| String::new());
             return Problem::invalid("body", format!("not valid JSON: {rest}"));
         }
     };
     let path = error.path().to_string();
     let inner = error.into_inner();
-    let detail = if inner.is_data() {
-        inner.to_string()
-    } else {
-        format!("not valid JSON: {inner}")
-    };
+    let detail =
+        if inner.is_data() { inner.to_string() } else { format!("not valid JSON: {inner}") };
     Problem::invalid(field(&path, &detail), detail)
 }
 
@@ -119,9 +100,7 @@ mod tests {
         "items":[{"sku":"bento","quantity":2}],"amount":{"currency":"KRW","minor":18000}}"#;
 
     fn headers(media_type: &'static str) -> HeaderMap {
-        [(CONTENT_TYPE, HeaderValue::from_static(media_type))]
-            .into_iter()
-            .collect()
+        [(CONTENT_TYPE, HeaderValue::from_static(media_type))].into_iter().collect()
     }
 
     fn place(body: impl Into<Vec<u8>>) -> Result<PlaceOrder, Problem> {
@@ -143,38 +122,14 @@ mod tests {
         refused("", "body", "JSON body is needed");
         refused("{", "body", "line 1 column 1");
         refused("[]", "body", "expected struct PlaceOrder");
-        refused(
-            format!("{BENTO} x"),
-            "body",
-            "trailing characters at line 2",
-        );
-        refused(
-            BENTO.replace("2}]", "-2}]"),
-            "items[0].quantity",
-            "invalid value",
-        );
-        refused(
-            BENTO.replace("2}]", "\"2\"}]"),
-            "items[0].quantity",
-            "expected u32",
-        );
-        refused(
-            BENTO.replace("18000", "1e99"),
-            "amount.minor",
-            "expected i64",
-        );
+        refused(format!("{BENTO} x"), "body", "trailing characters at line 2");
+        refused(BENTO.replace("2}]", "-2}]"), "items[0].quantity", "invalid value");
+        refused(BENTO.replace("2}]", "\"2\"}]"), "items[0].quantity", "expected u32");
+        refused(BENTO.replace("18000", "1e99"), "amount.minor", "expected i64");
         refused(BENTO.replace("\"x\":1", "\"x\":NaN"), "pickup.x", "line 1");
-        refused(
-            BENTO.replace("\"x\":1", "\"x\":1e999"),
-            "pickup.x",
-            "number out of range",
-        );
+        refused(BENTO.replace("\"x\":1", "\"x\":1e999"), "pickup.x", "number out of range");
         refused(BENTO.replace("\"x\":1", "\"lat\":1"), "pickup", "");
-        refused(
-            BENTO.replace("\"merchant\"", "\"merchand\""),
-            "merchand",
-            "unknown field",
-        );
+        refused(BENTO.replace("\"merchant\"", "\"merchand\""), "merchand", "unknown field");
         let bad = BENTO.replace("bento", "b\u{1}").into_bytes();
         refused(bad, "items[0].sku", "control character");
         let mut bad = BENTO.as_bytes().to_vec();
@@ -188,16 +143,9 @@ mod tests {
     fn only_json_is_taken() {
         let body = Bytes::from_static(BENTO.as_bytes());
         for fits in ["application/json", "Application/JSON; charset=utf-8"] {
-            assert!(
-                required::<PlaceOrder>(&headers(fits), &body).is_ok(),
-                "{fits}"
-            );
+            assert!(required::<PlaceOrder>(&headers(fits), &body).is_ok(), "{fits}");
         }
-        for other in [
-            "text/plain",
-            "application/jsonp",
-            "application/x-www-form-urlencoded",
-        ] {
+        for other in ["text/plain", "application/jsonp", "application/x-www-form-urlencoded"] {
             let problem = required::<PlaceOrder>(&headers(other), &body).unwrap_err();
             assert_eq!(problem.code(), Code::UnsupportedMediaType, "{other}");
         }

@@ -17,9 +17,7 @@ pub(crate) async fn id<T>(parts: &mut Parts, missing: Code) -> Result<T, Problem
 where
     T: FromStr<Err: Display>,
 {
-    read(parts)
-        .await
-        .map_err(|rule| Problem::new(missing, rule))
+    read(parts).await.map_err(|rule| Problem::new(missing, rule))
 }
 
 /// The name in the path of something that the request may be about to make.
@@ -30,9 +28,7 @@ pub(crate) async fn new_id<T>(parts: &mut Parts) -> Result<T, Problem>
 where
     T: FromStr<Err: Display>,
 {
-    read(parts)
-        .await
-        .map_err(|rule| Problem::invalid("id", rule))
+    read(parts).await.map_err(|rule| Problem::invalid("id", rule))
 }
 
 async fn read<T>(parts: &mut Parts) -> Result<T, String>
@@ -41,9 +37,6 @@ where
 {
     let params = RawPathParams::from_request_parts(parts, &()).await;
     let params = params.map_err(|_| "the identifier in the path is not valid UTF-8".to_owned())?;
-    let (_, text) = params
-        .iter()
-        .next()
-        .ok_or_else(|| "the path has no identifier".to_owned())?;
+    let (_, text) = params.iter().next().ok_or_else(|| "the path has no identifier".to_owned())?;
     text.parse().map_err(|rule: T::Err| rule.to_string())
 }

@@ -27,10 +27,7 @@ impl<'a> Query<'a> {
             if !allowed.contains(&name.as_ref()) {
                 let detail = match allowed {
                     [] => "this path takes no query parameters".to_owned(),
-                    _ => format!(
-                        "unknown query parameter; allowed are: {}",
-                        allowed.join(", ")
-                    ),
+                    _ => format!("unknown query parameter; allowed are: {}", allowed.join(", ")),
                 };
                 return Err(Problem::invalid(name.into_owned(), detail));
             }
@@ -61,10 +58,7 @@ impl<'a> Query<'a> {
         T: FromStr<Err: Display>,
     {
         let parse = |text: &str| text.parse().map_err(|rule: T::Err| rule.to_string());
-        self.text(name)
-            .map(parse)
-            .transpose()
-            .map_err(|rule| Problem::invalid(name, rule))
+        self.text(name).map(parse).transpose().map_err(|rule| Problem::invalid(name, rule))
     }
 
     /// A whole number.
@@ -90,11 +84,7 @@ impl<'a> Query<'a> {
             return Ok(default);
         };
         let limit: usize = text.parse().map_err(|_| problem())?;
-        if (1..=max).contains(&limit) {
-            Ok(limit)
-        } else {
-            Err(problem())
-        }
+        if (1..=max).contains(&limit) { Ok(limit) } else { Err(problem()) }
     }
 }
 
@@ -122,10 +112,7 @@ mod tests {
     #[test]
     fn unknown_and_repeated_parameters_are_named() {
         let error = query(&uri("statuss=placed"), &["status", "zone"]).unwrap_err();
-        assert_eq!(
-            error,
-            "statuss: unknown query parameter; allowed are: status, zone"
-        );
+        assert_eq!(error, "statuss: unknown query parameter; allowed are: status, zone");
         let error = query(&uri("zone=a&zone=b"), &["zone"]).unwrap_err();
         assert_eq!(error, "zone: may be given once");
         let error = query(&uri("x=1"), &[]).unwrap_err();
@@ -137,10 +124,7 @@ mod tests {
     fn a_page_has_a_size_within_bounds() {
         for (text, expected) in [("1", Some(1)), ("200", Some(200)), ("", Some(50))] {
             let uri = uri(&format!("limit={text}"));
-            assert_eq!(
-                query(&uri, &["limit"]).unwrap().limit(50, 200).ok(),
-                expected
-            );
+            assert_eq!(query(&uri, &["limit"]).unwrap().limit(50, 200).ok(), expected);
         }
         for text in ["0", "201", "-1", "1e3", "18446744073709551616", "many"] {
             let uri = uri(&format!("limit={text}"));

@@ -11,31 +11,18 @@ use utoipa::{Modify, PartialSchema, ToSchema};
 use crate::problem::Code;
 
 /// What any operation can answer with.
-const ANY: &[Code] = &[
-    Code::InvalidRequest,
-    Code::Unauthorized,
-    Code::Overloaded,
-    Code::Internal,
-];
+const ANY: &[Code] = &[Code::InvalidRequest, Code::Unauthorized, Code::Overloaded, Code::Internal];
 
 /// What an operation that looks at what is stored can answer with.
 const READS: &[Code] = &[Code::Unavailable, Code::Unreadable];
 
 /// What an operation that takes a body and changes something can answer with.
-const CHANGES: &[Code] = &[
-    Code::BodyTooLarge,
-    Code::UnsupportedMediaType,
-    Code::RequestTimeout,
-    Code::DeadlineExceeded,
-];
+const CHANGES: &[Code] =
+    &[Code::BodyTooLarge, Code::UnsupportedMediaType, Code::RequestTimeout, Code::DeadlineExceeded];
 
 /// What a courier can hear about an offer or an assignment.
-const OFFERS: &[Code] = &[
-    Code::OfferNotFound,
-    Code::OfferClosed,
-    Code::WrongCourier,
-    Code::OrderState,
-];
+const OFFERS: &[Code] =
+    &[Code::OfferNotFound, Code::OfferClosed, Code::WrongCourier, Code::OrderState];
 
 /// The parts that an operation's errors are made of.
 fn codes(operation: &str) -> Vec<&'static [Code]> {
@@ -50,11 +37,9 @@ fn codes(operation: &str) -> Vec<&'static [Code]> {
         "place_order" => &[READS, CHANGES, KEYS],
         "list_orders" => &[READS, &[Code::DeadlineExceeded]],
         "get_order" | "list_order_events" | "track_order" => &[READS, &[Code::OrderNotFound]],
-        "cancel_order" => &[
-            READS,
-            CHANGES,
-            &[Code::OrderNotFound, Code::OrderState, Code::VersionMismatch],
-        ],
+        "cancel_order" => {
+            &[READS, CHANGES, &[Code::OrderNotFound, Code::OrderState, Code::VersionMismatch]]
+        }
         "get_courier" | "list_offers" | "list_assignments" => &[&[Code::CourierNotFound]],
         "heartbeat" => &[CHANGES, &[Code::CourierNotFound]],
         "accept_offer" => &[READS, CHANGES, OFFERS, &[Code::OfferExpired]],
@@ -85,19 +70,14 @@ impl Modify for Problems {
 }
 
 fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
-    [&mut item.get, &mut item.put, &mut item.post]
-        .into_iter()
-        .flatten()
+    [&mut item.get, &mut item.put, &mut item.post].into_iter().flatten()
 }
 
 fn add(operation: &mut Operation, codes: &[Code]) {
     let mut by_status: BTreeMap<u16, Vec<String>> = BTreeMap::new();
     for code in codes {
         let line = format!("`{}`: {}.", code.as_str(), code.title());
-        by_status
-            .entry(code.status().as_u16())
-            .or_default()
-            .push(line);
+        by_status.entry(code.status().as_u16()).or_default().push(line);
     }
     for (status, lines) in by_status {
         let body = Ref::from_schema_name("Problem");
@@ -135,15 +115,9 @@ impl PartialSchema for Problem {
             .property("title", text("What the code means; the same each time."))
             .property("status", number("The HTTP status."))
             .property("code", code)
-            .property(
-                "detail",
-                text("What a person should know about this occurrence."),
-            )
+            .property("detail", text("What a person should know about this occurrence."))
             .property("field", text("The part of the request at fault."))
-            .property(
-                "retry_after_s",
-                number("When it is worth asking again, in seconds."),
-            );
+            .property("retry_after_s", number("When it is worth asking again, in seconds."));
         for required in ["type", "title", "status", "code", "detail"] {
             object = object.required(required);
         }

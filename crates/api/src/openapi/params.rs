@@ -1,8 +1,5 @@
 //! Parameters of operations.
-#![expect(
-    dead_code,
-    reason = "these types only describe; nothing reads their fields"
-)]
+#![expect(dead_code, reason = "these types only describe; nothing reads their fields")]
 
 use utoipa::IntoParams;
 

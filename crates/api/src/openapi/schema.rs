@@ -493,17 +493,9 @@ mod tests {
         Original: Serialize + DeserializeOwned,
     {
         let original: Original = serde_json::from_value(json.clone()).unwrap();
-        assert_eq!(
-            &serde_json::to_value(original).unwrap(),
-            json,
-            "the domain's type"
-        );
+        assert_eq!(&serde_json::to_value(original).unwrap(), json, "the domain's type");
         let description: Description = serde_json::from_value(json.clone()).unwrap();
-        assert_eq!(
-            &serde_json::to_value(description).unwrap(),
-            json,
-            "its description"
-        );
+        assert_eq!(&serde_json::to_value(description).unwrap(), json, "its description");
     }
 
     fn place() -> Value {
@@ -532,10 +524,7 @@ mod tests {
             serde_json::json!({"state": "voided"}),
         ];
         for status in dispatch::order::Status::ALL {
-            for (stock, payment) in stocks
-                .iter()
-                .zip(&payments)
-                .chain([(&stocks[0], &payments[3])])
+            for (stock, payment) in stocks.iter().zip(&payments).chain([(&stocks[0], &payments[3])])
             {
                 agree::<Order, dispatch::order::OrderView>(&serde_json::json!({
                     "id": ID, "status": status.as_str(), "version": 9, "zone": "default",

@@ -196,10 +196,7 @@ mod tests {
         let page = Code::page();
         for code in Code::ALL {
             let name = code.as_str();
-            assert!(
-                page.contains(&format!("| [`{name}`](#{name}) | ")),
-                "{name}"
-            );
+            assert!(page.contains(&format!("| [`{name}`](#{name}) | ")), "{name}");
             assert!(page.contains(&format!("\n## {name}\n")), "{name}");
             assert!(code.status().is_client_error() || code.status().is_server_error());
         }

@@ -23,10 +23,7 @@ impl From<Error> for Problem {
             }
             Error::Unreadable(what) => {
                 tracing::error!(%what, "the journal holds something that cannot be read");
-                Self::new(
-                    code,
-                    "what is stored about this cannot be read by this version",
-                )
+                Self::new(code, "what is stored about this cannot be read by this version")
             }
             Error::NotFound { .. }
             | Error::Refused(_)
@@ -55,15 +52,9 @@ mod tests {
 
     /// One of each, with what must and must not reach the client.
     fn samples() -> Vec<(Error, Code, u16)> {
-        let offer = OfferId {
-            order: OrderId(Uuid::from_u128(7)),
-            number: 1,
-        };
+        let offer = OfferId { order: OrderId(Uuid::from_u128(7)), number: 1 };
         let courier: CourierId = "c9".parse().unwrap();
-        let not_found = |what| Error::NotFound {
-            what,
-            id: "x".to_owned(),
-        };
+        let not_found = |what| Error::NotFound { what, id: "x".to_owned() };
         let retry_after = Duration::from_secs(3);
         let secret = || "/var/lib/secret: disk I/O error".to_owned();
         vec![
@@ -71,64 +62,26 @@ mod tests {
             (not_found("offer"), Code::OfferNotFound, 404),
             (not_found("courier"), Code::CourierNotFound, 404),
             (not_found("zone"), Code::NotFound, 404),
-            (
-                Rule::new("items", "must have lines").into(),
-                Code::InvalidRequest,
-                400,
-            ),
+            (Rule::new("items", "must have lines").into(), Code::InvalidRequest, 400),
             (Refused::Done.into(), Code::OrderState, 409),
             (
-                Refused::Status {
-                    status: Status::PickedUp,
-                    what: "be cancelled",
-                }
-                .into(),
+                Refused::Status { status: Status::PickedUp, what: "be cancelled" }.into(),
                 Code::OrderState,
                 409,
             ),
+            (Refused::OfferClosed { offer }.into(), Code::OfferClosed, 410),
             (
-                Refused::OfferClosed { offer }.into(),
-                Code::OfferClosed,
-                410,
-            ),
-            (
-                Refused::OfferExpired {
-                    offer,
-                    expired_at: Timestamp::EPOCH,
-                }
-                .into(),
+                Refused::OfferExpired { offer, expired_at: Timestamp::EPOCH }.into(),
                 Code::OfferExpired,
                 410,
             ),
-            (
-                Refused::WrongCourier { offer, courier }.into(),
-                Code::WrongCourier,
-                403,
-            ),
-            (
-                Error::VersionMismatch {
-                    expected: 1,
-                    actual: 2,
-                },
-                Code::VersionMismatch,
-                412,
-            ),
+            (Refused::WrongCourier { offer, courier }.into(), Code::WrongCourier, 403),
+            (Error::VersionMismatch { expected: 1, actual: 2 }, Code::VersionMismatch, 412),
             (Error::KeyReused, Code::KeyReused, 422),
             (Error::KeyInFlight { retry_after }, Code::KeyInFlight, 409),
-            (
-                Error::Overloaded {
-                    what: "full",
-                    retry_after,
-                },
-                Code::Overloaded,
-                503,
-            ),
+            (Error::Overloaded { what: "full", retry_after }, Code::Overloaded, 503),
             (Error::DeadlineExceeded, Code::DeadlineExceeded, 504),
-            (
-                Error::Unavailable { reason: secret() },
-                Code::Unavailable,
-                503,
-            ),
+            (Error::Unavailable { reason: secret() }, Code::Unavailable, 503),
             (Error::Unreadable(secret()), Code::Unreadable, 500),
         ]
     }
@@ -138,11 +91,7 @@ mod tests {
         for (error, code, status) in samples() {
             let text = format!("{error:?}");
             let problem = Problem::from(error);
-            assert_eq!(
-                (problem.code(), code.status().as_u16()),
-                (code, status),
-                "{text}"
-            );
+            assert_eq!((problem.code(), code.status().as_u16()), (code, status), "{text}");
         }
     }
 
@@ -158,10 +107,7 @@ mod tests {
     fn whoever_can_try_again_is_told_when() {
         for (error, code, _) in samples() {
             let problem = Problem::from(error);
-            let waits = matches!(
-                code,
-                Code::KeyInFlight | Code::Overloaded | Code::Unavailable
-            );
+            let waits = matches!(code, Code::KeyInFlight | Code::Overloaded | Code::Unavailable);
             assert_eq!(problem.retry_after_s().is_some(), waits, "{code:?}");
         }
     }

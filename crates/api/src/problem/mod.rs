@@ -40,12 +40,7 @@ impl Problem {
             }
             _ => None,
         };
-        Self {
-            code,
-            detail,
-            field: None,
-            retry_after,
-        }
+        Self { code, detail, field: None, retry_after }
     }
 
     /// [`Code::InvalidRequest`] about a part of the request.
@@ -132,9 +127,7 @@ impl IntoResponse for Problem {
         let body = self.to_json();
         let mut response = respond::bytes(self.code.status(), &respond::PROBLEM, body);
         if let Some(seconds) = self.retry_after_s() {
-            response
-                .headers_mut()
-                .insert(RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if self.code == Code::Unauthorized {
             let scheme = HeaderValue::from_static("Bearer");
@@ -179,10 +172,7 @@ mod tests {
             let after = Duration::from_millis(millis);
             let problem = Problem::new(Code::Overloaded, "full").with_retry_after(after);
             assert_eq!(json(&problem)["retry_after_s"], seconds);
-            assert_eq!(
-                problem.into_response().headers()[RETRY_AFTER],
-                seconds.to_string()
-            );
+            assert_eq!(problem.into_response().headers()[RETRY_AFTER], seconds.to_string());
         }
     }
 
@@ -190,9 +180,6 @@ mod tests {
     fn a_detail_that_quotes_the_request_stays_short() {
         let problem = Problem::invalid("x".repeat(60_000), "é".repeat(60_000));
         assert_eq!(problem.detail().chars().count(), DETAIL_CHARS_MAX + 1);
-        assert_eq!(
-            problem.field().unwrap().chars().count(),
-            DETAIL_CHARS_MAX + 1
-        );
+        assert_eq!(problem.field().unwrap().chars().count(), DETAIL_CHARS_MAX + 1);
     }
 }

@@ -16,11 +16,7 @@ use crate::state::Api;
         body = serde_json::Value)),
 )]
 pub(crate) async fn openapi(_: Api, _: Request) -> Result<Response, Problem> {
-    Ok(respond::bytes(
-        StatusCode::OK,
-        &respond::JSON,
-        crate::openapi::json(),
-    ))
+    Ok(respond::bytes(StatusCode::OK, &respond::JSON, crate::openapi::json()))
 }
 
 #[utoipa::path(

@@ -41,9 +41,7 @@ pub(crate) async fn put_shift(api: Api, request: Request) -> Result<Response, Pr
     Query::of(&parts.uri, &[])?;
     let allowed = api.time_allowed(&parts.headers)?;
     let shift: ShiftRequest = json::required(&parts.headers, &body)?;
-    let courier = api
-        .within(allowed, api.services().couriers.put_shift(id, shift))
-        .await?;
+    let courier = api.within(allowed, api.services().couriers.put_shift(id, shift)).await?;
     respond::json(StatusCode::OK, &courier)
 }
 
@@ -61,10 +59,7 @@ pub(crate) async fn heartbeat(api: Api, request: Request) -> Result<Response, Pr
     let id: CourierId = path::id(&mut parts, Code::CourierNotFound).await?;
     Query::of(&parts.uri, &[])?;
     let beat: Heartbeat = json::optional(&parts.headers, &body)?;
-    respond::json(
-        StatusCode::OK,
-        &api.services().couriers.heartbeat(&id, beat)?,
-    )
+    respond::json(StatusCode::OK, &api.services().couriers.heartbeat(&id, beat)?)
 }
 
 #[derive(Serialize)]

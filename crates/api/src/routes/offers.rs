@@ -52,8 +52,7 @@ pub(crate) async fn accept(api: Api, request: Request) -> Result<Response, Probl
 )]
 pub(crate) async fn decline(api: Api, request: Request) -> Result<Response, Problem> {
     let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
-    api.within(allowed, api.services().couriers.decline(id, courier))
-        .await?;
+    api.within(allowed, api.services().couriers.decline(id, courier)).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 

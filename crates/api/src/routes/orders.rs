@@ -31,18 +31,11 @@ pub(crate) async fn list(api: Api, request: Request) -> Result<Response, Problem
     let (parts, _) = request.into_parts();
     let query = Query::of(&parts.uri, &["status", "zone", "cursor", "limit"])?;
     let status = query.text("status").map(str::parse).transpose()?;
-    let filter = Filter {
-        status,
-        zone: query.parse("zone")?,
-    };
+    let filter = Filter { status, zone: query.parse("zone")? };
     let cursor = query.text("cursor").map(str::to_owned);
     let limit = query.limit(PAGE_ORDERS_DEFAULT, PAGE_ORDERS_MAX)?;
     let deadline = api.deadline(&parts.headers)?;
-    let page = api
-        .services()
-        .orders
-        .list(filter, cursor, limit, deadline)
-        .await?;
+    let page = api.services().orders.list(filter, cursor, limit, deadline).await?;
     respond::json(StatusCode::OK, &page)
 }
 
@@ -89,9 +82,7 @@ fn as_of(text: &str) -> Result<AsOf, Problem> {
     }
     // In a query a plain + means a space; in a time it can only have been an offset.
     let text = text.replace(' ', "+");
-    text.parse::<Timestamp>()
-        .map(AsOf::Time)
-        .map_err(|_| problem())
+    text.parse::<Timestamp>().map(AsOf::Time).map_err(|_| problem())
 }
 
 /// A page of an order's history.
@@ -143,9 +134,7 @@ pub(crate) async fn cancel(api: Api, request: Request) -> Result<Response, Probl
     let cancel = api.services().orders.cancel(id, reason, if_match);
     let order: OrderView = api.within(allowed, cancel).await?;
     let mut response = respond::json(StatusCode::OK, &order)?;
-    response
-        .headers_mut()
-        .insert(ETAG, headers::etag(Version(order.version)));
+    response.headers_mut().insert(ETAG, headers::etag(Version(order.version)));
     Ok(response)
 }
 
@@ -157,20 +146,12 @@ mod tests {
     fn a_moment_is_a_version_or_a_time() {
         assert_eq!(as_of("3"), Ok(AsOf::Version(Version(3))));
         let seoul = AsOf::Time("2026-11-20T08:30:00Z".parse().unwrap());
-        for text in [
-            "2026-11-20T08:30:00Z",
-            "2026-11-20T17:30:00+09:00",
-            "2026-11-20T17:30:00 09:00",
-        ] {
+        for text in
+            ["2026-11-20T08:30:00Z", "2026-11-20T17:30:00+09:00", "2026-11-20T17:30:00 09:00"]
+        {
             assert_eq!(as_of(text), Ok(seoul), "{text}");
         }
-        for text in [
-            "0",
-            "-1",
-            "yesterday",
-            "2026-11-20",
-            "99999999999999999999999",
-        ] {
+        for text in ["0", "-1", "yesterday", "2026-11-20", "99999999999999999999999"] {
             assert_eq!(as_of(text).unwrap_err().field(), Some("at"), "{text}");
         }
     }

@@ -49,11 +49,7 @@ pub(crate) async fn place(api: Api, request: Request) -> Result<Response, Proble
     let tenant = headers::tenant(&parts.headers)?;
     let deadline = api.deadline(&parts.headers)?;
     let order: PlaceOrder = json::required(&parts.headers, &body)?;
-    let placed = api
-        .services()
-        .orders
-        .place(order, tenant, key, deadline)
-        .await?;
+    let placed = api.services().orders.place(order, tenant, key, deadline).await?;
     answer(&placed)
 }
 
@@ -64,11 +60,7 @@ fn answer(placed: &PlacedResponse) -> Result<Response, Problem> {
         (Ok(status), _) => status,
         (Err(_), _) => return Err(unusable("status")),
     };
-    let media_type = if status.is_success() {
-        &respond::JSON
-    } else {
-        &respond::PROBLEM
-    };
+    let media_type = if status.is_success() { &respond::JSON } else { &respond::PROBLEM };
     let mut response = respond::bytes(status, media_type, stored.body.clone());
     let headers = response.headers_mut();
     if let Some(location) = &stored.location {
@@ -79,18 +71,12 @@ fn answer(placed: &PlacedResponse) -> Result<Response, Problem> {
         headers.insert(ETAG, headers::etag(version));
     }
     if placed.replayed {
-        headers.insert(
-            &headers::IDEMPOTENCY_REPLAYED,
-            HeaderValue::from_static("true"),
-        );
+        headers.insert(&headers::IDEMPOTENCY_REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(response)
 }
 
 fn unusable(what: &'static str) -> Problem {
     tracing::error!(what, "a stored answer cannot be replayed");
-    Problem::new(
-        Code::Unreadable,
-        "the stored answer cannot be read by this version",
-    )
+    Problem::new(Code::Unreadable, "the stored answer cannot be read by this version")
 }

@@ -59,14 +59,10 @@ pub(crate) async fn track(api: Api, request: Request) -> Result<Response, Proble
         keep_alive: api.options().track_keep_alive,
     };
     let hello = Bytes::from(format!("retry: {}\n\n", TRACK_RETRY.as_millis()));
-    let frames = stream::iter([hello])
-        .chain(follower.frames())
-        .map(Ok::<_, Infallible>);
+    let frames = stream::iter([hello]).chain(follower.frames()).map(Ok::<_, Infallible>);
     let mut response = respond::with_body(StatusCode::OK, &EVENT_STREAM, Body::from_stream(frames));
     // nginx would otherwise hold events back until its buffer is full.
-    response
-        .headers_mut()
-        .insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response.headers_mut().insert("x-accel-buffering", HeaderValue::from_static("no"));
     Ok(response)
 }
 

@@ -25,12 +25,7 @@ struct ZoneList {
 )]
 pub(crate) async fn list(api: Api, request: Request) -> Result<Response, Problem> {
     Query::of(request.uri(), &[])?;
-    respond::json(
-        StatusCode::OK,
-        &ZoneList {
-            zones: api.services().zones.list(),
-        },
-    )
+    respond::json(StatusCode::OK, &ZoneList { zones: api.services().zones.list() })
 }
 
 #[utoipa::path(
@@ -60,8 +55,6 @@ pub(crate) async fn put(api: Api, request: Request) -> Result<Response, Problem>
     Query::of(&parts.uri, &[])?;
     let allowed = api.time_allowed(&parts.headers)?;
     let settings: ZoneRequest = json::required(&parts.headers, &body)?;
-    let zone = api
-        .within(allowed, api.services().zones.put(id, settings))
-        .await?;
+    let zone = api.within(allowed, api.services().zones.put(id, settings)).await?;
     respond::json(StatusCode::OK, &zone)
 }

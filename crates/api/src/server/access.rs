@@ -48,13 +48,7 @@ impl Token {
     /// When it is too short to be safe, or cannot be written in a header.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         let fits = text.len() >= TOKEN_BYTES_MIN && text.bytes().all(|c| c.is_ascii_graphic());
-        if fits {
-            Ok(Self {
-                hash: Sha256::digest(text).into(),
-            })
-        } else {
-            Err(TokenError)
-        }
+        if fits { Ok(Self { hash: Sha256::digest(text).into() }) } else { Err(TokenError) }
     }
 
     /// Whether the `Authorization` header carries it. Hashes are compared, in constant time: how
@@ -112,10 +106,7 @@ mod tests {
         ] {
             assert!(!admits(&[other]), "{other:?}");
         }
-        assert!(!admits(&[
-            "Bearer correct-horse-battery",
-            "Bearer correct-horse-battery"
-        ]));
+        assert!(!admits(&["Bearer correct-horse-battery", "Bearer correct-horse-battery"]));
     }
 
     #[test]

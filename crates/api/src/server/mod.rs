@@ -132,19 +132,10 @@ impl Server {
         if !address.ip().is_loopback() && options.access == Access::Loopback {
             return Err(Error::Exposed { name, address });
         }
-        let bind_error = |source| Error::Bind {
-            name,
-            address,
-            source,
-        };
+        let bind_error = |source| Error::Bind { name, address, source };
         let listener = TcpListener::bind(address).await.map_err(bind_error)?;
         let address = listener.local_addr().map_err(bind_error)?;
-        Ok(Self {
-            listener,
-            address,
-            options,
-            clock,
-        })
+        Ok(Self { listener, address, options, clock })
     }
 
     /// Where it listens.
@@ -155,12 +146,7 @@ impl Server {
 
     /// Serves until `drain` completes, then drains.
     pub async fn run(self, router: Router, drain: impl Future<Output = ()>) -> Drained {
-        let Self {
-            listener,
-            options,
-            clock,
-            ..
-        } = self;
+        let Self { listener, options, clock, .. } = self;
         let (name, drain_timeout) = (options.name, options.drain_timeout);
         let (stop, stopped) = watch::channel(false);
         let mut open = Connections::new(options, clock.clone(), router, stopped);
@@ -212,27 +198,15 @@ impl Connections {
         metrics::describe_counter!(CONNECTIONS_REFUSED_TOTAL, "Connections turned away.");
         let gauge = metrics::gauge!(CONNECTIONS, "listener" => options.name);
         let refusals = metrics::counter!(CONNECTIONS_REFUSED_TOTAL, "listener" => options.name);
-        let shared = Arc::new(Shared {
-            options,
-            clock,
-            router,
-        });
+        let shared = Arc::new(Shared { options, clock, router });
         let (served, refused) = (JoinSet::new(), JoinSet::new());
-        Self {
-            shared,
-            stopped,
-            served,
-            refused,
-            gauge,
-            refusals,
-        }
+        Self { shared, stopped, served, refused, gauge, refusals }
     }
 
     fn take(&mut self, stream: TcpStream) {
         if self.served.len() < self.shared.options.connections_max {
             let shared = Arc::clone(&self.shared);
-            self.served
-                .spawn(connection::serve(shared, stream, self.stopped.clone()));
+            self.served.spawn(connection::serve(shared, stream, self.stopped.clone()));
             self.gauge.increment(1.0);
             return;
         }
@@ -266,11 +240,7 @@ impl Connections {
         }
         let cut = self.served.len();
         if cut > 0 {
-            tracing::warn!(
-                listener = name,
-                cut,
-                "connections were cut at the end of draining"
-            );
+            tracing::warn!(listener = name, cut, "connections were cut at the end of draining");
         }
         self.served.shutdown().await;
         self.refused.shutdown().await;

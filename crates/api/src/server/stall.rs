@@ -21,12 +21,7 @@ pub(super) struct Stalling<S> {
 
 impl<S> Stalling<S> {
     pub(super) const fn new(stream: S, clock: Clock, limit: Duration) -> Self {
-        Self {
-            stream,
-            clock,
-            limit,
-            late: None,
-        }
+        Self { stream, clock, limit, late: None }
     }
 
     fn watch<T>(
@@ -38,14 +33,9 @@ impl<S> Stalling<S> {
             self.late = None;
             return progress;
         }
-        let late = self
-            .late
-            .get_or_insert_with(|| self.clock.sleep(self.limit));
+        let late = self.late.get_or_insert_with(|| self.clock.sleep(self.limit));
         late.as_mut().poll(context).map(|()| {
-            Err(io::Error::new(
-                io::ErrorKind::TimedOut,
-                "the client has stopped reading",
-            ))
+            Err(io::Error::new(io::ErrorKind::TimedOut, "the client has stopped reading"))
         })
     }
 }

@@ -21,12 +21,7 @@ pub(super) struct Timed<B> {
 
 impl<B> Timed<B> {
     pub(super) const fn new(body: B, clock: Clock, limit: Duration) -> Self {
-        Self {
-            body,
-            clock,
-            limit,
-            late: None,
-        }
+        Self { body, clock, limit, late: None }
     }
 }
 
@@ -46,12 +41,8 @@ where
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             return Poll::Ready(frame.map(|frame| frame.map_err(axum::Error::new)));
         }
-        let late = this
-            .late
-            .get_or_insert_with(|| this.clock.sleep(this.limit));
-        late.as_mut()
-            .poll(context)
-            .map(|()| Some(Err(axum::Error::new(TimedOut))))
+        let late = this.late.get_or_insert_with(|| this.clock.sleep(this.limit));
+        late.as_mut().poll(context).map(|()| Some(Err(axum::Error::new(TimedOut))))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -96,12 +96,6 @@ impl City {
         let services = assembly.services.clone();
         let api = Api::new(services, clock.clone(), lifecycle, Options::default());
         let server = Running::over(router(api), |_| ()).await;
-        Self {
-            clock,
-            server,
-            assembly,
-            tasks,
-            writer,
-        }
+        Self { clock, server, assembly, tasks, writer }
     }
 }

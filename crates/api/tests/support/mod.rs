@@ -46,13 +46,7 @@ impl World {
         let services = Services::new(journal.clone(), clock.clone(), Ids::from_entropy(), options);
         let lifecycle = Lifecycle::default();
         lifecycle.ready();
-        Self {
-            journal,
-            services,
-            clock,
-            lifecycle,
-            writer,
-        }
+        Self { journal, services, clock, lifecycle, writer }
     }
 
     /// Its public routes.
@@ -62,12 +56,7 @@ impl World {
 
     pub fn router_with(&self, options: Options) -> Router {
         let lifecycle = self.lifecycle.clone();
-        router(Api::new(
-            self.services.clone(),
-            self.clock.clone(),
-            lifecycle,
-            options,
-        ))
+        router(Api::new(self.services.clone(), self.clock.clone(), lifecycle, options))
     }
 
     /// Makes something happen to an order, as the sagas would.
@@ -76,11 +65,7 @@ impl World {
         let mut write = Write::at(self.clock.now());
         let events = vec![event.into().to_new().unwrap()];
         let expected = Expected::Any;
-        write.appends.push(Append {
-            stream: order.stream(),
-            expected,
-            events,
-        });
+        write.appends.push(Append { stream: order.stream(), expected, events });
         self.journal.commit(write).await.unwrap();
     }
 }
@@ -100,11 +85,7 @@ impl Running {
         let address = server.address();
         let lifecycle = Lifecycle::default();
         let task = tokio::spawn(server.run(router, lifecycle.draining()));
-        Self {
-            address,
-            lifecycle,
-            task,
-        }
+        Self { address, lifecycle, task }
     }
 
     pub async fn of(world: &World) -> Self {
@@ -133,15 +114,13 @@ impl Running {
     }
 
     pub async fn post(&self, path: &str, body: &str) -> Reply {
-        self.send(&format!("POST {path}"), &[JSON], body.as_bytes())
-            .await
+        self.send(&format!("POST {path}"), &[JSON], body.as_bytes()).await
     }
 
     /// Places an order under a key.
     pub async fn place(&self, key: &str, body: &str) -> Reply {
         let key = format!("Idempotency-Key: {key}");
-        self.send("POST /orders", &[JSON, &key], body.as_bytes())
-            .await
+        self.send("POST /orders", &[JSON, &key], body.as_bytes()).await
     }
 
     pub async fn drain(self) -> Drained {
@@ -188,23 +167,12 @@ impl Reply {
         let end = end.unwrap_or_else(|| panic!("no head in {:?}", String::from_utf8_lossy(bytes)));
         let head = std::str::from_utf8(&bytes[..end]).unwrap();
         let mut lines = head.lines();
-        let status = lines
-            .next()
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
         let headers = lines
             .map(|line| line.split_once(": ").unwrap())
             .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
             .collect();
-        Self {
-            status,
-            headers,
-            body: bytes[end + 4..].to_vec(),
-        }
+        Self { status, headers, body: bytes[end + 4..].to_vec() }
     }
 
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -222,11 +190,7 @@ impl Reply {
     #[track_caller]
     pub fn code(&self) -> String {
         let json = self.json();
-        assert_eq!(
-            self.header("content-type"),
-            Some("application/problem+json"),
-            "{json}"
-        );
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{json}");
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(json["status"], self.status);
         let code = json["code"].as_str().unwrap();
@@ -237,12 +201,7 @@ impl Reply {
 
     #[track_caller]
     pub fn ok(self) -> Self {
-        assert!(
-            self.status < 300,
-            "{} {}",
-            self.status,
-            String::from_utf8_lossy(&self.body)
-        );
+        assert!(self.status < 300, "{} {}", self.status, String::from_utf8_lossy(&self.body));
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         self
     }

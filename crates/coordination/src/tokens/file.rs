@@ -30,18 +30,11 @@ impl FileTokens {
 
     fn io(&self, context: &'static str) -> impl FnOnce(std::io::Error) -> StoreError {
         let path = self.path.clone();
-        move |source| StoreError::Io {
-            path,
-            context,
-            source,
-        }
+        move |source| StoreError::Io { path, context, source }
     }
 
     fn damaged(&self, what: &str) -> StoreError {
-        StoreError::Damaged {
-            path: self.path.clone(),
-            what: what.to_owned(),
-        }
+        StoreError::Damaged { path: self.path.clone(), what: what.to_owned() }
     }
 
     fn directory(&self) -> &Path {
@@ -151,20 +144,14 @@ mod tests {
         for end in 0..good.len() {
             std::fs::write(&path, &good[..end]).unwrap();
             let error = FileTokens::new(&path).load().unwrap_err();
-            assert!(
-                matches!(error, StoreError::Damaged { .. }),
-                "{end}: {error}"
-            );
+            assert!(matches!(error, StoreError::Damaged { .. }), "{end}: {error}");
         }
         for index in 0..good.len() {
             let mut bad = good.clone();
             bad[index] ^= 0x11;
             std::fs::write(&path, &bad).unwrap();
             let error = FileTokens::new(&path).load().unwrap_err();
-            assert!(
-                error.to_string().contains("never start again"),
-                "{index}: {error}"
-            );
+            assert!(error.to_string().contains("never start again"), "{index}: {error}");
         }
     }
 

@@ -95,9 +95,9 @@ impl Board {
     /// The zone, made with the default settings when it is new.
     pub(crate) fn zone_mut(&mut self, id: &ZoneId) -> &mut Zone {
         let capacity = self.rules.default_capacity;
-        self.zones.entry(id.clone()).or_insert_with(|| {
-            Zone::new(ZoneSettings { capacity, area: None, policy: None })
-        })
+        self.zones
+            .entry(id.clone())
+            .or_insert_with(|| Zone::new(ZoneSettings { capacity, area: None, policy: None }))
     }
 
     pub(crate) fn set_zone(&mut self, id: &ZoneId, settings: ZoneSettings) {

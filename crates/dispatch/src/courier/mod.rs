@@ -4,7 +4,7 @@ mod shift;
 mod view;
 
 pub use shift::{Heartbeat, Shift, ShiftRequest, ShiftSet};
-pub use view::{AssignmentView, AssignedOrder, CourierView, OfferView, OfferedOrder};
+pub use view::{AssignedOrder, AssignmentView, CourierView, OfferView, OfferedOrder};
 
 /// The category of courier streams.
 pub const CATEGORY: &str = "courier";

@@ -79,13 +79,17 @@ pub(super) fn apply(core: &Core, events: &[Event]) -> Result<(), Error> {
                 if admission::leaves(&event.kind) {
                     core.admission.leave(id);
                 }
-                if event.kind == "awaiting_courier" {
-                    let order = core.repository.get(id)?;
-                    let behind = order.version < event.version;
-                    let order = if behind { core.repository.reload(id)? } else { order };
-                    core.board().open(order);
-                } else {
-                    core.board().apply(id, event)?;
+                match &*event.kind {
+                    // On the way to the board: followed, so that nothing is read back when an
+                    // order gets there.
+                    "stock_reserved" | "payment_authorized" => {
+                        core.repository.observe(id, event)?;
+                    }
+                    "awaiting_courier" => {
+                        let order = core.repository.observe(id, event)?;
+                        core.board().open(order);
+                    }
+                    _ => core.board().apply(id, event)?,
                 }
             }
             courier::CATEGORY => {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt};
-use futures::stream::{FuturesUnordered, StreamExt};
 use futures::select_biased;
+use futures::stream::{FuturesUnordered, StreamExt};
 use steadfast_coordination::Leases;
 use steadfast_time::{Monotonic, Timestamp};
 use tokio::sync::{mpsc, oneshot};

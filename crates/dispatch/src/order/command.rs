@@ -154,9 +154,7 @@ impl Order {
                 _ => Err(self.cannot("look for a courier")),
             },
             Command::Offer { offer, courier, trip, expires_at, token } => match self.status {
-                Status::AwaitingCourier => {
-                    one(Offered { offer, courier, trip, expires_at, token })
-                }
+                Status::AwaitingCourier => one(Offered { offer, courier, trip, expires_at, token }),
                 _ if self.has_offer(offer) => Err(Refused::Done),
                 _ => Err(self.cannot("be offered")),
             },
@@ -275,9 +273,7 @@ impl Order {
             return Err(Refused::WrongCourier { offer, courier });
         }
         match self.status {
-            Status::Offered => {
-                one(OfferClosed { offer, courier: open.courier.clone(), reason })
-            }
+            Status::Offered => one(OfferClosed { offer, courier: open.courier.clone(), reason }),
             _ => Err(self.cannot("have its offer closed")),
         }
     }

@@ -7,13 +7,11 @@ use steadfast_journal::{Event, Version};
 use steadfast_time::Timestamp;
 
 use super::event::{CloseReason, EventError, Offered, OrderEvent, Undo, UndoStarted};
-use super::{Placed, PlaceOrder};
+use super::{PlaceOrder, Placed};
 use crate::names::{CourierId, OfferId, OrderId, TenantId, ZoneId};
 
 /// Where an order stands.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// Accepted, nothing done yet.

@@ -47,8 +47,10 @@ fn command() -> impl Strategy<Value = Command> {
             courier: Some(courier(c)),
             reason: CloseReason::Declined,
         }),
-        who.clone().prop_map(|(n, c)| Command::Arrive { assignment: offer(n), courier: courier(c) }),
-        who.clone().prop_map(|(n, c)| Command::PickUp { assignment: offer(n), courier: courier(c) }),
+        who.clone()
+            .prop_map(|(n, c)| Command::Arrive { assignment: offer(n), courier: courier(c) }),
+        who.clone()
+            .prop_map(|(n, c)| Command::PickUp { assignment: offer(n), courier: courier(c) }),
         who.prop_map(|(n, c)| Command::Deliver { assignment: offer(n), courier: courier(c) }),
         Just(Command::CapturePayment { capture: "c".into() }),
         Just(Command::Undo {
@@ -155,13 +157,7 @@ fn an_answer_after_the_deadline_or_by_somebody_else_is_refused() {
         order.apply(at(0), event);
     }
     let accept = |courier| Command::Accept { offer: offer(1), courier };
-    assert!(matches!(
-        order.decide(at(31), accept(courier(1))),
-        Err(Refused::OfferExpired { .. })
-    ));
-    assert!(matches!(
-        order.decide(at(30), accept(courier(2))),
-        Err(Refused::WrongCourier { .. })
-    ));
+    assert!(matches!(order.decide(at(31), accept(courier(1))), Err(Refused::OfferExpired { .. })));
+    assert!(matches!(order.decide(at(30), accept(courier(2))), Err(Refused::WrongCourier { .. })));
     assert!(order.decide(at(30), accept(courier(1))).is_ok());
 }

@@ -33,11 +33,7 @@ pub(super) fn courier(at: i64) -> CandidateCourier {
 
 /// A courier who will be free at minute `at` in `free_min` minutes.
 pub(super) fn busy(at: i64, free_min: i64) -> CandidateCourier {
-    CandidateCourier {
-        free_s: free_min * 60,
-        may_instruct_now: false,
-        ..courier(at)
-    }
+    CandidateCourier { free_s: free_min * 60, may_instruct_now: false, ..courier(at) }
 }
 
 /// The street at second 0.

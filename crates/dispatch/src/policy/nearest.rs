@@ -31,10 +31,7 @@ impl Policy for Nearest {
         let mut trips = Vec::new();
         for order in sequence {
             if let Some(place) = nearest(snapshot, order, &free) {
-                trips.push(Trip {
-                    courier: free.remove(place),
-                    orders: vec![order],
-                });
+                trips.push(Trip { courier: free.remove(place), orders: vec![order] });
             }
         }
         trips.sort_by_key(|trip| trip.courier);
@@ -52,9 +49,8 @@ fn nearest(snapshot: &Snapshot, order: usize, free: &[usize]) -> Option<usize> {
         }
         let candidate = &snapshot.couriers[courier];
         let ride_s = snapshot.travel.seconds(candidate.position, waiting.pickup);
-        let pickup_s = waiting
-            .ready_s
-            .max(snapshot.now_s + ride_s + snapshot.service.before_pickup_s());
+        let pickup_s =
+            waiting.ready_s.max(snapshot.now_s + ride_s + snapshot.service.before_pickup_s());
         if pickup_s <= candidate.off_s && best.is_none_or(|(shortest_s, _)| ride_s < shortest_s) {
             best = Some((ride_s, place));
         }
@@ -70,18 +66,12 @@ mod tests {
     fn trips(snapshot: &Snapshot) -> Vec<(usize, Vec<usize>)> {
         let plan = Nearest.plan(snapshot);
         plan.check(snapshot).unwrap();
-        plan.trips
-            .into_iter()
-            .map(|trip| (trip.courier, trip.orders))
-            .collect()
+        plan.trips.into_iter().map(|trip| (trip.courier, trip.orders)).collect()
     }
 
     #[test]
     fn the_nearest_free_courier_goes_at_once() {
-        let snapshot = snapshot(
-            vec![order(1, 12, 30)],
-            vec![courier(0), courier(9), busy(10, 1)],
-        );
+        let snapshot = snapshot(vec![order(1, 12, 30)], vec![courier(0), courier(9), busy(10, 1)]);
         assert_eq!(trips(&snapshot), [(1, vec![0])]);
     }
 

@@ -62,13 +62,7 @@ pub fn trip_times(
         free_s = dropoff_s + service.after_dropoff_s();
         here = door;
     }
-    TripTimes {
-        depart_s,
-        arrive_s,
-        pickup_s,
-        dropoffs_s,
-        free_s,
-    }
+    TripTimes { depart_s, arrive_s, pickup_s, dropoffs_s, free_s }
 }
 
 /// Why a plan must not be carried out. Indices are those of the snapshot.
@@ -147,38 +141,24 @@ impl fmt::Display for Error {
                 write!(f, "the trip of courier #{courier} carries no order")
             }
             Self::CourierTwice { courier } => {
-                write!(
-                    f,
-                    "courier #{courier} has two trips; one plan may give him one"
-                )
+                write!(f, "courier #{courier} has two trips; one plan may give him one")
             }
             Self::OrderTwice { order } => write!(f, "order #{order} is carried twice"),
             Self::MayNotInstruct { courier } => {
                 write!(f, "courier #{courier} is busy or has an open offer")
             }
             Self::Excluded { courier, order } => {
-                write!(
-                    f,
-                    "courier #{courier} declined order #{order} or let its offer lapse"
-                )
+                write!(f, "courier #{courier} declined order #{order} or let its offer lapse")
             }
             Self::MixedMerchants { courier, order } => write!(
                 f,
                 "the trip of courier #{courier} mixes merchants: order #{order} is of another one"
             ),
-            Self::OverCapacity {
-                courier,
-                orders,
-                spare,
-            } => write!(
+            Self::OverCapacity { courier, orders, spare } => write!(
                 f,
                 "the trip of courier #{courier} carries {orders} orders, he can take {spare}"
             ),
-            Self::AfterShift {
-                courier,
-                pickup_s,
-                off_s,
-            } => write!(
+            Self::AfterShift { courier, pickup_s, off_s } => write!(
                 f,
                 "courier #{courier} would pick up at {pickup_s} s, his last pickup is at {off_s} s"
             ),
@@ -223,11 +203,8 @@ impl Trip {
     /// an index is not in the snapshot.
     pub fn times(&self, snapshot: &Snapshot) -> Option<TripTimes> {
         let courier = snapshot.couriers.get(self.courier)?;
-        let orders: Vec<_> = self
-            .orders
-            .iter()
-            .map(|&o| snapshot.orders.get(o))
-            .collect::<Option<_>>()?;
+        let orders: Vec<_> =
+            self.orders.iter().map(|&o| snapshot.orders.get(o)).collect::<Option<_>>()?;
         let ready_s = orders.iter().map(|o| o.ready_s).max()?;
         Some(trip_times(
             &snapshot.travel,
@@ -265,11 +242,9 @@ impl Trip {
             });
         }
         match self.times(snapshot) {
-            Some(times) if times.pickup_s > candidate.off_s => Err(Error::AfterShift {
-                courier,
-                pickup_s: times.pickup_s,
-                off_s: candidate.off_s,
-            }),
+            Some(times) if times.pickup_s > candidate.off_s => {
+                Err(Error::AfterShift { courier, pickup_s: times.pickup_s, off_s: candidate.off_s })
+            }
             _ => Ok(()),
         }
     }
@@ -281,23 +256,14 @@ mod tests {
     use crate::policy::fixtures::{busy, courier, east, order, snapshot};
 
     fn check(snapshot: &Snapshot, trips: &[(usize, &[usize])]) -> Result<(), Error> {
-        let trip = |&(courier, orders): &(usize, &[usize])| Trip {
-            courier,
-            orders: orders.into(),
-        };
-        Plan {
-            trips: trips.iter().map(trip).collect(),
-        }
-        .check(snapshot)
+        let trip = |&(courier, orders): &(usize, &[usize])| Trip { courier, orders: orders.into() };
+        Plan { trips: trips.iter().map(trip).collect() }.check(snapshot)
     }
 
     #[test]
     fn times_follow_the_rules_of_the_recorded_days() {
         let street = snapshot(vec![order(1, 13, 9), order(1, 15, 4)], vec![courier(8)]);
-        let trip = Trip {
-            courier: 0,
-            orders: vec![0, 1],
-        };
+        let trip = Trip { courier: 0, orders: vec![0, 1] };
         let times = trip.times(&street).unwrap();
         let minutes = |m: i64| m * 60;
         assert_eq!(times.arrive_s, minutes(2));
@@ -317,11 +283,7 @@ mod tests {
             [east(10)],
         );
         assert_eq!(times.pickup_s, 600 + 600 + 120);
-        assert_eq!(
-            times.dropoffs_s,
-            [times.pickup_s + 240],
-            "no drive, but both services"
-        );
+        assert_eq!(times.dropoffs_s, [times.pickup_s + 240], "no drive, but both services");
     }
 
     #[test]
@@ -334,12 +296,7 @@ mod tests {
 
     #[test]
     fn every_rule_is_checked() {
-        let mut orders = vec![
-            order(1, 13, 9),
-            order(1, 15, 9),
-            order(2, 15, 9),
-            order(1, 9, 9),
-        ];
+        let mut orders = vec![order(1, 13, 9), order(1, 15, 9), order(2, 15, 9), order(1, 9, 9)];
         orders[3].excluded = vec![0];
         let mut couriers = vec![courier(8), busy(9, 1), courier(9), courier(0)];
         couriers[2].spare = 1;
@@ -355,36 +312,10 @@ mod tests {
             (&[(0, &[0]), (0, &[1])], Error::CourierTwice { courier: 0 }),
             (&[(0, &[0]), (2, &[0])], Error::OrderTwice { order: 0 }),
             (&[(1, &[0])], Error::MayNotInstruct { courier: 1 }),
-            (
-                &[(0, &[3])],
-                Error::Excluded {
-                    courier: 0,
-                    order: 3,
-                },
-            ),
-            (
-                &[(0, &[0, 2])],
-                Error::MixedMerchants {
-                    courier: 0,
-                    order: 2,
-                },
-            ),
-            (
-                &[(2, &[0, 1])],
-                Error::OverCapacity {
-                    courier: 2,
-                    orders: 2,
-                    spare: 1,
-                },
-            ),
-            (
-                &[(3, &[0])],
-                Error::AfterShift {
-                    courier: 3,
-                    pickup_s: 720,
-                    off_s: 719,
-                },
-            ),
+            (&[(0, &[3])], Error::Excluded { courier: 0, order: 3 }),
+            (&[(0, &[0, 2])], Error::MixedMerchants { courier: 0, order: 2 }),
+            (&[(2, &[0, 1])], Error::OverCapacity { courier: 2, orders: 2, spare: 1 }),
+            (&[(3, &[0])], Error::AfterShift { courier: 3, pickup_s: 720, off_s: 719 }),
         ];
         for (trips, error) in broken {
             assert_eq!(check(&street, trips), Err(error), "{error}");

@@ -29,36 +29,27 @@ fn order(merchants: Vec<Point>, geographic: bool, couriers: usize) -> BoxedStrat
         -1800..3600_i64,
         prop::collection::vec(0..couriers.max(1), 0..3),
     )
-        .prop_map(
-            move |(merchant, dropoff, age_s, ready_in_s, excluded)| WaitingOrder {
-                merchant: merchant as u32,
-                pickup: merchants[merchant],
-                dropoff,
-                placed_s: NOW_S - age_s,
-                ready_s: NOW_S + ready_in_s,
-                excluded,
-            },
-        )
+        .prop_map(move |(merchant, dropoff, age_s, ready_in_s, excluded)| WaitingOrder {
+            merchant: merchant as u32,
+            pickup: merchants[merchant],
+            dropoff,
+            placed_s: NOW_S - age_s,
+            ready_s: NOW_S + ready_in_s,
+            excluded,
+        })
         .boxed()
 }
 
 fn courier(geographic: bool) -> impl Strategy<Value = CandidateCourier> {
-    (
-        point(geographic),
-        -600..3000_i64,
-        -300..7200_i64,
-        0..5_usize,
-        any::<bool>(),
+    (point(geographic), -600..3000_i64, -300..7200_i64, 0..5_usize, any::<bool>()).prop_map(
+        |(position, free_in_s, off_in_s, spare, may_instruct_now)| CandidateCourier {
+            position,
+            free_s: NOW_S + free_in_s,
+            off_s: NOW_S + off_in_s,
+            spare,
+            may_instruct_now,
+        },
     )
-        .prop_map(|(position, free_in_s, off_in_s, spare, may_instruct_now)| {
-            CandidateCourier {
-                position,
-                free_s: NOW_S + free_in_s,
-                off_s: NOW_S + off_in_s,
-                spare,
-                may_instruct_now,
-            }
-        })
 }
 
 fn snapshot() -> impl Strategy<Value = Snapshot> {
@@ -75,16 +66,8 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
             (orders, Just(couriers), Just((geographic, minutes)))
         })
         .prop_map(|(orders, couriers, (geographic, minutes))| {
-            let metric = if geographic {
-                Metric::Haversine
-            } else {
-                Metric::Planar
-            };
-            let rounding = if minutes {
-                Rounding::UpToMinute
-            } else {
-                Rounding::UpToSecond
-            };
+            let metric = if geographic { Metric::Haversine } else { Metric::Planar };
+            let rounding = if minutes { Rounding::UpToMinute } else { Rounding::UpToSecond };
             Snapshot {
                 now_s: NOW_S,
                 orders,
@@ -96,17 +79,8 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
 }
 
 fn policies() -> [Box<dyn Policy>; 3] {
-    let tiny = Options {
-        orders_max: 5,
-        couriers_max: 4,
-        ruin_max: 3,
-        ..Options::default()
-    };
-    [
-        Box::new(Nearest),
-        Box::new(Batch::default()),
-        Box::new(Batch::new(tiny)),
-    ]
+    let tiny = Options { orders_max: 5, couriers_max: 4, ruin_max: 3, ..Options::default() };
+    [Box::new(Nearest), Box::new(Batch::default()), Box::new(Batch::new(tiny))]
 }
 
 proptest! {

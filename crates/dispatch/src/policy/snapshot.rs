@@ -78,10 +78,7 @@ pub struct ServiceTimes {
 
 impl ServiceTimes {
     /// Four minutes each: the recorded days of Grubhub's library.
-    pub const RECORDED: Self = Self {
-        pickup_s: 240,
-        dropoff_s: 240,
-    };
+    pub const RECORDED: Self = Self { pickup_s: 240, dropoff_s: 240 };
 
     /// From the arrival at the merchant to the earliest pickup.
     pub fn before_pickup_s(&self) -> i64 {

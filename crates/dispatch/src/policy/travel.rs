@@ -68,11 +68,7 @@ impl Travel {
             metres_per_minute.is_finite() && metres_per_minute > 0.0,
             "the speed must be finite and positive, got {metres_per_minute} m/min"
         );
-        Self {
-            metric,
-            metres_per_minute,
-            rounding,
-        }
+        Self { metric, metres_per_minute, rounding }
     }
 
     /// The rule of the recorded days: straight line, every leg rounded up to whole minutes.
@@ -140,10 +136,7 @@ mod tests {
     #[test]
     fn one_degree_of_latitude_is_about_111_kilometres() {
         let travel = Travel::new(Metric::Haversine, 320.0, Rounding::UpToSecond);
-        let metres = travel.metres(
-            Point::geographic(37.0, 127.0),
-            Point::geographic(38.0, 127.0),
-        );
+        let metres = travel.metres(Point::geographic(37.0, 127.0), Point::geographic(38.0, 127.0));
         assert!((metres - 111_195.0).abs() < 1.0, "{metres}");
         let here = Point::geographic(37.5, 127.1);
         assert_eq!(travel.seconds(here, here), 0);

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use steadfast_journal::{Processed, Timer};
 use steadfast_messaging::consumer::{Delivery, Failure, Handled, Handler};
 use steadfast_transactions::{
-    DefinitionError, Error, Finding, Handled as Progress, Id, Input, Json, Orchestrator, Signal, StepName, timers,
+    DefinitionError, Error, Finding, Handled as Progress, Id, Input, Json, Orchestrator, Signal,
+    StepName, timers,
 };
 
 use super::participant::{OrderParticipant, saga_of};

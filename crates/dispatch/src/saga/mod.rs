@@ -17,6 +17,6 @@ mod handler;
 mod participant;
 mod steps;
 
-pub use handler::{OrderSaga, CONSUMER};
+pub use handler::{CONSUMER, OrderSaga};
 pub use participant::OrderParticipant;
 pub use steps::SagaOptions;

@@ -10,9 +10,7 @@ use steadfast_transactions::{
 };
 
 use super::handler::resumes;
-use super::steps::{
-    AUTHORIZE_PAYMENT, CAPTURE_PAYMENT, FIND_COURIER, RESERVE_STOCK, SagaOptions,
-};
+use super::steps::{AUTHORIZE_PAYMENT, CAPTURE_PAYMENT, FIND_COURIER, RESERVE_STOCK, SagaOptions};
 use crate::Error;
 use crate::draft::{Capacity, Draft};
 use crate::names::OrderId;
@@ -88,11 +86,7 @@ impl OrderParticipant {
         }
     }
 
-    fn write_effects(
-        &self,
-        change: &Change<'_>,
-        write: &mut Write,
-    ) -> Result<Follow, EffectError> {
+    fn write_effects(&self, change: &Change<'_>, write: &mut Write) -> Result<Follow, EffectError> {
         let id = OrderId(change.saga().0);
         // A second call for the same input means that somebody else wrote first.
         let again = self.staged().remove(&id).is_some();
@@ -127,11 +121,7 @@ impl Participant for OrderParticipant {
         self.undo(call).await
     }
 
-    async fn effects(
-        &self,
-        change: &Change<'_>,
-        write: &mut Write,
-    ) -> Result<Follow, EffectError> {
+    async fn effects(&self, change: &Change<'_>, write: &mut Write) -> Result<Follow, EffectError> {
         self.write_effects(change, write)
     }
 }
@@ -167,9 +157,7 @@ fn command(
             return Err("the search timed out, but a courier has been found".into());
         }
         Event::TimedOut { .. } => undo(Undo::Cancelled, "no_courier_found", "no courier was found"),
-        Event::CancelRequested { reason } => {
-            undo(Undo::Cancelled, CANCELLED_BY_CUSTOMER, reason)
-        }
+        Event::CancelRequested { reason } => undo(Undo::Cancelled, CANCELLED_BY_CUSTOMER, reason),
         Event::Undone { step, .. } => match &**step {
             RESERVE_STOCK => Some((Command::ReleaseStock, false)),
             AUTHORIZE_PAYMENT => Some((Command::VoidPayment, false)),

@@ -134,7 +134,11 @@ impl Couriers {
     ///
     /// # Errors
     /// [`Error::Refused`] when it is closed, has expired, or was made to somebody else.
-    pub async fn accept(&self, offer: OfferId, courier: CourierId) -> Result<AssignmentView, Error> {
+    pub async fn accept(
+        &self,
+        offer: OfferId,
+        courier: CourierId,
+    ) -> Result<AssignmentView, Error> {
         let command = |courier: CourierId| Command::Accept { offer, courier };
         self.act(offer, courier, Which::All, command).await
     }
@@ -145,8 +149,7 @@ impl Couriers {
     /// [`Error::Refused`] when it is closed or was made to somebody else.
     pub async fn decline(&self, offer: OfferId, courier: CourierId) -> Result<(), Error> {
         let reason = CloseReason::Declined;
-        let command =
-            |courier| Command::CloseOffer { offer, courier: Some(courier), reason };
+        let command = |courier| Command::CloseOffer { offer, courier: Some(courier), reason };
         self.act(offer, courier, Which::All, command).await.map(|_| ())
     }
 

@@ -25,7 +25,9 @@ impl IdempotencyKey {
             None => value.to_vec(),
             Some(rest) => match unquote(rest) {
                 Some(key) => key,
-                None => return problem("must be a quoted string such as \"a1b2\", or a bare value"),
+                None => {
+                    return problem("must be a quoted string such as \"a1b2\", or a bare value");
+                }
             },
         };
         if !(1..=BYTES_MAX).contains(&key.len()) {

@@ -8,19 +8,22 @@ use sha2::{Digest, Sha256};
 use steadfast_journal::{self as journal, Claim, Event, Refusal, StoredResponse, Version, Write};
 use steadfast_time::{Monotonic, Timestamp};
 
+use super::Core;
 use super::admission::Ticket;
 use super::inflight::{InFlight, Place};
 use super::key::IdempotencyKey;
 use super::list::{Filter, OrderPage};
 use super::tracking::Tracking;
-use super::Core;
+use crate::Error;
 use crate::draft::{Capacity, Draft};
-use crate::limits::{CONFLICT_RETRIES_MAX, IDEMPOTENCY_RETENTION, ORDER_EVENTS_MAX, PAGE_EVENTS_MAX};
+use crate::limits::{
+    CONFLICT_RETRIES_MAX, IDEMPOTENCY_RETENTION, ORDER_EVENTS_MAX, PAGE_EVENTS_MAX,
+};
 use crate::names::{OrderId, TenantId};
 use crate::order::{
-    CANCELLED_BY_CUSTOMER, Command, EventView, Order, OrderEvent, OrderView, PlaceOrder, Placed, Problem, Refused, Undo,
+    CANCELLED_BY_CUSTOMER, Command, EventView, Order, OrderEvent, OrderView, PlaceOrder, Placed,
+    Problem, Refused, Undo,
 };
-use crate::Error;
 
 /// A moment in an order's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -68,7 +68,8 @@ impl Trackers {
             number
         };
         let trackers = Arc::clone(&self.trackers);
-        let mut tracking = Tracking { trackers, order, number, after, past: Vec::new(), live, ended: false };
+        let mut tracking =
+            Tracking { trackers, order, number, after, past: Vec::new(), live, ended: false };
         let store = journal.store();
         if store.version(&order.stream())? == Version::NONE {
             return Err(Error::NotFound { what: "order", id: order.to_string() });

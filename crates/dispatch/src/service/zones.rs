@@ -49,11 +49,8 @@ impl Zones {
     pub async fn put(&self, id: ZoneId, request: ZoneRequest) -> Result<ZoneView, Error> {
         let core = &*self.core;
         request.check(core.options.locations)?;
-        let settings = ZoneSettings {
-            capacity: request.capacity,
-            area: request.area,
-            policy: request.policy,
-        };
+        let settings =
+            ZoneSettings { capacity: request.capacity, area: request.area, policy: request.policy };
         let unwritable = |error: serde_json::Error| Problem::new("body", error.to_string());
         let payload = Bytes::from(serde_json::to_vec(&settings).map_err(unwritable)?);
         let stream = StreamId::new(zone::CATEGORY, id.as_str())

@@ -34,7 +34,9 @@ impl Area {
     pub fn contains(&self, place: &Location) -> bool {
         let ((a, b), (a_min, b_min), (a_max, b_max)) =
             (place.pair(), self.min.pair(), self.max.pair());
-        place.kind() == self.min.kind() && (a_min..=a_max).contains(&a) && (b_min..=b_max).contains(&b)
+        place.kind() == self.min.kind()
+            && (a_min..=a_max).contains(&a)
+            && (b_min..=b_max).contains(&b)
     }
 }
 

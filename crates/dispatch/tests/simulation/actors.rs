@@ -11,8 +11,8 @@ use steadfast_dispatch::geo::Location;
 use steadfast_dispatch::names::{CourierId, OfferId, OrderId, TenantId};
 use steadfast_dispatch::order::{Item, Money, PlaceOrder, Status};
 use steadfast_dispatch::service::{IdempotencyKey, Services};
-use steadfast_time::sim::{DEFAULT_START, Simulation};
 use steadfast_time::Clock;
+use steadfast_time::sim::{DEFAULT_START, Simulation};
 
 use crate::world::Scenario;
 
@@ -45,7 +45,8 @@ pub struct Actors {
 impl Actors {
     pub fn new(scenario: &Scenario, rng: &mut Rng) -> Self {
         let mut place = || Location::planar(rng.f64() * 5_000.0, rng.f64() * 5_000.0);
-        let places: Vec<_> = (0..2 * scenario.customers + scenario.couriers).map(|_| place()).collect();
+        let places: Vec<_> =
+            (0..2 * scenario.customers + scenario.couriers).map(|_| place()).collect();
         let customers = (0..scenario.customers).map(|n| {
             let request = PlaceOrder {
                 merchant: format!("r{}", n % 3).parse().unwrap(),
@@ -118,8 +119,7 @@ async fn order(customer: Rc<RefCell<Customer>>, services: Services, clock: Clock
             async move { orders.place(request, TenantId::public(), key, deadline).await }
         };
         // Two at once.
-        let (first, second) =
-            futures::join!(place(&services, key.clone()), place(&services, key));
+        let (first, second) = futures::join!(place(&services, key.clone()), place(&services, key));
         for placed in [first, second].into_iter().flatten() {
             let body = placed.response.body.to_vec();
             let view: serde_json::Value = serde_json::from_slice(&body).unwrap();

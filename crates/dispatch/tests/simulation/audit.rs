@@ -94,9 +94,8 @@ pub fn unfinished(life: &Life) -> Result<String, String> {
         parked.iter().map(|(key, value)| (key, String::from_utf8_lossy(value))).collect();
     let unpublished = store.unpublished(0, 10).unwrap_or_default();
     let timers = store.timers(Timestamp::from_micros(i64::MAX), 10).unwrap_or_default();
-    let customers = format!(
-        "parked {parked:#?}; unpublished {unpublished:?}; timers {timers:?}; "
-    ) + &format!("{} orders in all at {}", orders.len(), life.clock().now());
+    let customers = format!("parked {parked:#?}; unpublished {unpublished:?}; timers {timers:?}; ")
+        + &format!("{} orders in all at {}", orders.len(), life.clock().now());
     Ok(format!("{open:#?}; {customers}"))
 }
 
@@ -125,11 +124,7 @@ pub fn check(disks: &Disks, actors: &Actors, scenario: &Scenario) -> Result<Summ
 }
 
 /// The invariants that must hold after every event.
-fn history(
-    events: &[Event],
-    actors: &Actors,
-    scenario: &Scenario,
-) -> Result<Summary, String> {
+fn history(events: &[Event], actors: &Actors, scenario: &Scenario) -> Result<Summary, String> {
     let capacity: HashMap<CourierId, u32> = actors
         .couriers
         .iter()
@@ -146,19 +141,24 @@ fn history(
             OrderEvent::Offered(offer) => {
                 summary.offers += 1;
                 let token = offer.token.get();
-                ensure!(token >= highest, "{at}: {id} offered with stale token {token} < {highest}");
+                ensure!(
+                    token >= highest,
+                    "{at}: {id} offered with stale token {token} < {highest}"
+                );
                 summary.takeovers += u64::from(token > highest);
                 highest = token;
                 let before = holder.insert(id, offer.courier.clone());
                 ensure!(before.is_none(), "{at}: {id} offered to a second courier");
                 ensure!(
                     holder.len() <= scenario.zone_capacity as usize,
-                    "{at}: the zone is over its capacity with {} orders", holder.len()
+                    "{at}: the zone is over its capacity with {} orders",
+                    holder.len()
                 );
                 let load = holder.values().filter(|courier| **courier == offer.courier).count();
                 ensure!(
                     load <= capacity[&offer.courier] as usize,
-                    "{at}: {} is over its capacity with {load} orders", offer.courier
+                    "{at}: {} is over its capacity with {load} orders",
+                    offer.courier
                 );
             }
             OrderEvent::Assigned(event) => {
@@ -238,7 +238,9 @@ fn ledgers(disks: &Disks, orders: &BTreeMap<OrderId, Order>) -> Result<(), Strin
         ensure!(held == delivered, "{id} is {} and its stock held: {held}", order.status);
         ensure!(
             delivered == matches!(order.stock, StockState::Reserved { .. }),
-            "{id} is {} with stock {:?}", order.status, order.stock
+            "{id} is {} with stock {:?}",
+            order.status,
+            order.stock
         );
         let entry = sandbox.payment.entry(id).map_err(|error| error.to_string())?;
         let captured = entry.as_ref().is_some_and(|e| e.state == LedgerState::Captured);

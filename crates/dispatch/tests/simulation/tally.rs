@@ -26,11 +26,7 @@ impl Handler for Tally {
             return Ok(Handled::Ignored);
         }
         let mut write = Write::at(self.clock.now());
-        write.guards.push(Guard {
-            counter: DELIVERIES.to_owned(),
-            delta: 1,
-            bounds: 0..=i64::MAX,
-        });
+        write.guards.push(Guard { counter: DELIVERIES.to_owned(), delta: 1, bounds: 0..=i64::MAX });
         write.records.push(RecordChange {
             space: Cow::Borrowed(CONSUMER),
             key: delivery.message().aggregate_id.clone(),

@@ -237,7 +237,8 @@ impl World {
             journal
         };
         let journal = open(&self.disks.orders, seed ^ 1);
-        let (stock, payment) = (open(&self.disks.stock, seed ^ 2), open(&self.disks.payment, seed ^ 3));
+        let (stock, payment) =
+            (open(&self.disks.stock, seed ^ 2), open(&self.disks.payment, seed ^ 3));
         if !self.scenario.sync.is_zero() {
             let mut writer = writers.remove(0);
             let (stops, clock, sync) = (Rc::clone(&crashed), clock.clone(), self.scenario.sync);
@@ -262,10 +263,12 @@ impl World {
             progress && !stops.get()
         });
 
-        let sandbox = Sandbox::open(stock, payment, &clock, sandbox::Options {
-            seed: self.scenario.seed,
-            ..sandbox::Options::default()
-        });
+        let sandbox = Sandbox::open(
+            stock,
+            payment,
+            &clock,
+            sandbox::Options { seed: self.scenario.seed, ..sandbox::Options::default() },
+        );
         if trouble {
             sandbox.faults.set_all(self.scenario.provider);
         }
@@ -280,7 +283,8 @@ impl World {
             .map_err(|error| error.to_string())?;
         let faults = if trouble { self.scenario.bus } else { chaos::Faults::NONE };
         let embedded = Arc::new(Embedded::new(bus::embedded::Options::default()));
-        let chaos = Arc::new(chaos::Chaos::new(Arc::clone(&embedded), clock.clone(), seed ^ 4, faults));
+        let chaos =
+            Arc::new(chaos::Chaos::new(Arc::clone(&embedded), clock.clone(), seed ^ 4, faults));
         let options = Options {
             zone_capacity: self.scenario.zone_capacity,
             offer_timeout: Duration::from_secs(8),
@@ -329,12 +333,14 @@ impl World {
 
         // Two dispatchers on one journal; whoever holds the lease works, and either may stall.
         let second = Services::new(journal.clone(), clock.clone(), Ids::seeded(seed ^ 5), options);
-        let planner = || Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking });
+        let planner =
+            || Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking });
         let standby = Dispatcher::new(&second, leases).with_planner(planner());
         let (first_switch, second_switch) = (Switch::default(), Switch::default());
         let standby = Pausable::new(standby.run(), second_switch.clone(), clock.clone());
         for task in assembly.tasks.drain(..) {
-            let switch = if task.name == "dispatcher" { first_switch.clone() } else { Switch::default() };
+            let switch =
+                if task.name == "dispatcher" { first_switch.clone() } else { Switch::default() };
             let work = Pausable::new(task.work, switch, clock.clone());
             let name = task.name;
             let (problem, crashed) = (Rc::clone(&problem), Rc::clone(&crashed));

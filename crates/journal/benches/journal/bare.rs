@@ -56,10 +56,5 @@ pub(crate) fn run(directory: &Path, batch: usize, length: Duration, clock: &Cloc
         }
     }
     let elapsed = clock.monotonic() - start;
-    Outcome {
-        orders,
-        elapsed,
-        latencies,
-        batch_mean: batch as f64,
-    }
+    Outcome { orders, elapsed, latencies, batch_mean: batch as f64 }
 }

@@ -19,11 +19,7 @@
 //! `--stored` first fills the journal with that many orders, then measures it against an empty
 //! one, and reports the start-up time. In a directory on a memory file system what remains is the
 //! processor's share.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed measurement is a panic"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed measurement is a panic")]
 
 mod bare;
 mod platform;
@@ -80,8 +76,7 @@ impl Plan {
 
     /// The sizes of batches to measure.
     fn batches(&self, usual: &[usize]) -> Vec<usize> {
-        self.batches
-            .map_or_else(|| usual.to_vec(), |batch| vec![batch])
+        self.batches.map_or_else(|| usual.to_vec(), |batch| vec![batch])
     }
 
     fn length(&self) -> Duration {
@@ -108,9 +103,7 @@ impl Outcome {
         let mut sorted = self.latencies.clone();
         sorted.sort_unstable();
         let rank = (sorted.len() * percent).div_ceil(100).max(1);
-        sorted
-            .get(rank - 1)
-            .map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
+        sorted.get(rank - 1).map_or(0.0, |latency| latency.as_secs_f64() * 1e3)
     }
 
     fn print(&self, name: &str, batch: usize, disk: disk::SyncLatency, note: &str) {
@@ -172,11 +165,8 @@ fn main() {
             if plan.stored > 0 {
                 let disk = probe(scratch.path(), &clock);
                 let full = platform::run(scratch.path(), batch, &plan, plan.stored, &clock);
-                let note = format!(
-                    "{} stored: {:.2} of empty",
-                    plan.stored,
-                    full.rate() / fresh.rate()
-                );
+                let note =
+                    format!("{} stored: {:.2} of empty", plan.stored, full.rate() / fresh.rate());
                 full.print("platform", batch, disk, &note);
             }
         }

@@ -61,10 +61,7 @@ pub(crate) fn run(
         engine.close().unwrap();
         let began = clock.monotonic();
         engine = open();
-        println!(
-            "          start-up with {stored} orders: {:?}",
-            clock.monotonic() - began
-        );
+        println!("          start-up with {stored} orders: {:?}", clock.monotonic() - began);
     }
     let mut latencies = Vec::new();
     let mut orders = 0;
@@ -82,16 +79,8 @@ pub(crate) fn run(
     let batch_mean = writes as f64 / latencies.len() as f64;
     let kib = (written() - before) as f64 / 1_024.0 / orders as f64;
     let cpu = (processor_us() - cpu) / orders as f64;
-    println!(
-        "          {}  per order: {kib:.1} KiB written, {cpu:.1} us of processor",
-        memory()
-    );
-    Outcome {
-        orders,
-        elapsed,
-        latencies,
-        batch_mean,
-    }
+    println!("          {}  per order: {kib:.1} KiB written, {cpu:.1} us of processor", memory());
+    Outcome { orders, elapsed, latencies, batch_mean }
 }
 
 /// Bytes that the process has handed to the disk, where the system tells.
@@ -105,28 +94,15 @@ fn written() -> u64 {
 fn processor_us() -> f64 {
     // Ticks of 10 ms; the name of the program, in parentheses, may hold spaces.
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat
-        .rsplit(')')
-        .next()
-        .unwrap_or_default()
-        .split_whitespace();
-    let ticks: f64 = fields
-        .skip(11)
-        .take(2)
-        .filter_map(|ticks| ticks.parse::<f64>().ok())
-        .sum();
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: f64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<f64>().ok()).sum();
     ticks * 10_000.0
 }
 
 /// The process's memory, where the system tells.
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = |name: &str| {
-        status
-            .lines()
-            .find(|line| line.starts_with(name))
-            .map(str::to_owned)
-    };
+    let line = |name: &str| status.lines().find(|line| line.starts_with(name)).map(str::to_owned);
     let lines = [line("VmRSS"), line("VmHWM")];
     lines.into_iter().flatten().collect::<Vec<_>>().join("  ")
 }
@@ -158,15 +134,10 @@ impl City {
         }
         self.under_way = next;
         let mut relay = Write::at(now);
-        relay
-            .outbox
-            .push(OutboxChange::Published(self.published + 1..=self.messages));
+        relay.outbox.push(OutboxChange::Published(self.published + 1..=self.messages));
         self.published = self.messages;
         writes.push(relay);
-        self.messages += writes
-            .iter()
-            .map(|write| write.messages.len() as u64)
-            .sum::<u64>();
+        self.messages += writes.iter().map(|write| write.messages.len() as u64).sum::<u64>();
         for outcome in engine.commit(&writes).unwrap() {
             outcome.unwrap();
         }
@@ -211,16 +182,8 @@ impl City {
         }
         if step > 0 && step < 7 {
             write.processed.push(Processed {
-                consumer: if step.is_multiple_of(2) {
-                    "saga"
-                } else {
-                    "dispatch"
-                }
-                .into(),
-                message: MessageRef::Sequence {
-                    key: format!("orders/{order}"),
-                    sequence: step,
-                },
+                consumer: if step.is_multiple_of(2) { "saga" } else { "dispatch" }.into(),
+                message: MessageRef::Sequence { key: format!("orders/{order}"), sequence: step },
             });
         }
         let timer = format!("saga/{order}");
@@ -230,11 +193,7 @@ impl City {
                 write.records.push(self.record(order));
                 let due = now + Duration::from_secs(60);
                 let payload = Bytes::from_static(b"{}");
-                write.timers.push(TimerChange::Set(Timer {
-                    id: timer,
-                    due,
-                    payload,
-                }));
+                write.timers.push(TimerChange::Set(Timer { id: timer, due, payload }));
             }
             5 => self.assign(&mut write, now),
             6 => {
@@ -253,28 +212,14 @@ impl City {
     fn assign(&mut self, write: &mut Write, _now: Timestamp) {
         let zone = self.random.u64(0..ZONES);
         let courier = self.random.u64(0..COURIERS) as usize;
-        write.fence = Some(Fence {
-            resource: format!("zone/{zone}"),
-            token: FencingToken::FIRST,
-        });
-        for counter in [
-            format!("zone/{zone}/dispatches"),
-            format!("courier/c{courier}/load"),
-        ] {
-            write.guards.push(Guard {
-                counter,
-                delta: 1,
-                bounds: 0..=i64::MAX,
-            });
+        write.fence = Some(Fence { resource: format!("zone/{zone}"), token: FencingToken::FIRST });
+        for counter in [format!("zone/{zone}/dispatches"), format!("courier/c{courier}/load")] {
+            write.guards.push(Guard { counter, delta: 1, bounds: 0..=i64::MAX });
         }
         write.appends.push(self.courier(courier));
         let stream = StreamId::new("zone", &format!("z{zone}")).unwrap();
         let events = vec![self.event("dispatched")];
-        write.appends.push(Append {
-            stream,
-            expected: Expected::Any,
-            events,
-        });
+        write.appends.push(Append { stream, expected: Expected::Any, events });
     }
 
     fn courier(&mut self, courier: usize) -> Append {
@@ -288,20 +233,12 @@ impl City {
     }
 
     fn event(&self, kind: &'static str) -> NewEvent {
-        NewEvent {
-            kind: kind.into(),
-            schema: 1,
-            payload: self.payload.clone(),
-        }
+        NewEvent { kind: kind.into(), schema: 1, payload: self.payload.clone() }
     }
 
     fn record(&self, order: Uuid) -> RecordChange {
         let (key, value) = (order.to_string(), Some(self.payload.clone()));
-        RecordChange {
-            space: "orders".into(),
-            key,
-            value,
-        }
+        RecordChange { space: "orders".into(), key, value }
     }
 
     fn claim(&mut self, now: Timestamp) -> Claim {

@@ -51,11 +51,8 @@ pub(crate) fn run(directory: &Path, callers: usize, length: Duration, clock: &Cl
 fn order(ids: &Ids, random: &mut fastrand::Rng, payload: &Bytes, clock: &Clock) -> Write {
     let now = clock.now();
     let id = ids.next(now);
-    let event = |kind: &'static str| NewEvent {
-        kind: kind.into(),
-        schema: 1,
-        payload: payload.clone(),
-    };
+    let event =
+        |kind: &'static str| NewEvent { kind: kind.into(), schema: 1, payload: payload.clone() };
     let mut write = Write::at(now);
     write.claim = Some(Claim {
         tenant: "t".into(),

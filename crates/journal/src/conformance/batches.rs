@@ -48,10 +48,7 @@ fn view<S: Subject>(bench: &Bench<S>) -> View {
     let store = bench.store();
     View {
         claimed: store.claimed("t", "k", at(10)).unwrap().is_some(),
-        marks: (
-            store.processed_up_to("c", "k").unwrap(),
-            store.processed(&id("c", 1)).unwrap(),
-        ),
+        marks: (store.processed_up_to("c", "k").unwrap(), store.processed(&id("c", 1)).unwrap()),
         token: store.fence("zone/7").unwrap().map(|token| token.get()),
         counter: store.counter("zone/7").unwrap(),
         events: store.events(Position::START, 100).unwrap(),
@@ -66,30 +63,15 @@ fn the_first_check_that_fails_is_the_one_that_is_reported<S: Subject>(bench: &mu
     bench.ok(full());
     let mut again = full();
     again.fence = Some(fence("zone/7", 4));
-    assert!(matches!(
-        bench.refused(again.clone()),
-        Refusal::Duplicate(_)
-    ));
+    assert!(matches!(bench.refused(again.clone()), Refusal::Duplicate(_)));
     again.claim = None;
-    assert!(matches!(
-        bench.refused(again.clone()),
-        Refusal::AlreadyProcessed { .. }
-    ));
+    assert!(matches!(bench.refused(again.clone()), Refusal::AlreadyProcessed { .. }));
     again.processed.clear();
-    assert!(matches!(
-        bench.refused(again.clone()),
-        Refusal::Stale { .. }
-    ));
+    assert!(matches!(bench.refused(again.clone()), Refusal::Stale { .. }));
     again.fence = None;
-    assert!(matches!(
-        bench.refused(again.clone()),
-        Refusal::Conflict { .. }
-    ));
+    assert!(matches!(bench.refused(again.clone()), Refusal::Conflict { .. }));
     again.appends.clear();
-    assert!(matches!(
-        bench.refused(again.clone()),
-        Refusal::OutOfBounds { .. }
-    ));
+    assert!(matches!(bench.refused(again.clone()), Refusal::OutOfBounds { .. }));
     again.guards.clear();
     bench.ok(again);
 }
@@ -100,15 +82,9 @@ fn a_refused_write_has_no_effect_at_all<S: Subject>(bench: &mut Bench<S>) {
     type Spoil = fn(&mut Write);
     let spoilers: [(&str, Spoil); 4] = [
         ("inbox", |write| write.processed.push(id("c", 1))),
-        ("versions", |write| {
-            write.appends.push(append("b", exactly(1), &["never"]))
-        }),
-        ("the same stream", |write| {
-            write.appends.push(append("a", exactly(0), &["never"]))
-        }),
-        ("guards", |write| {
-            write.guards.push(guard("zone/7", 1, 0..=1))
-        }),
+        ("versions", |write| write.appends.push(append("b", exactly(1), &["never"]))),
+        ("the same stream", |write| write.appends.push(append("a", exactly(0), &["never"]))),
+        ("guards", |write| write.guards.push(guard("zone/7", 1, 0..=1))),
     ];
     for (name, spoil) in spoilers {
         let mut spoiled = full();
@@ -138,25 +114,11 @@ fn a_refused_write_has_no_effect_at_all<S: Subject>(bench: &mut Bench<S>) {
 fn refused_and_accepted_writes_mix<S: Subject>(bench: &mut Bench<S>) {
     let mut refused = full();
     refused.guards.push(guard("zone/7", 1, 0..=1));
-    let outcomes = bench.batch(&[
-        refused.clone(),
-        placed(1, "b"),
-        full(),
-        full(),
-        placed(2, "b"),
-    ]);
+    let outcomes = bench.batch(&[refused.clone(), placed(1, "b"), full(), full(), placed(2, "b")]);
     let done: Vec<bool> = outcomes.iter().map(Result::is_ok).collect();
     assert_eq!(done, [false, true, true, false, true]);
-    let heads: Vec<u64> = outcomes
-        .into_iter()
-        .flatten()
-        .map(|a| a.committed.head.0)
-        .collect();
-    assert_eq!(
-        heads,
-        [1, 3, 4],
-        "each answer has the head as of its own write"
-    );
+    let heads: Vec<u64> = outcomes.into_iter().flatten().map(|a| a.committed.head.0).collect();
+    assert_eq!(heads, [1, 3, 4], "each answer has the head as of its own write");
     assert_eq!(view(bench).events.len(), 4);
 
     let outcomes = bench.batch(&[full(), full()]);
@@ -190,8 +152,5 @@ fn one_write_may_have_many_parts<S: Subject>(bench: &mut Bench<S>) {
     assert_eq!((applied.events.len(), applied.outbox.len()), (1_000, 500));
     assert_eq!(bench.store().counter("zone/7").unwrap(), 500);
     assert_eq!(bench.store().timers(at(50), 1_000).unwrap().len(), 500);
-    assert_eq!(
-        bench.store().records("s", "", None, 1_000).unwrap().len(),
-        500
-    );
+    assert_eq!(bench.store().records("s", "", None, 1_000).unwrap().len(), 500);
 }

@@ -14,10 +14,7 @@ impl<S: Subject> Bench<S> {
     pub(super) fn new(mut subject: S) -> Self {
         let engine = subject.open();
         let store = engine.store();
-        Self {
-            subject,
-            open: Some((engine, store)),
-        }
+        Self { subject, open: Some((engine, store)) }
     }
 
     fn engine(&mut self) -> &mut S::Engine {

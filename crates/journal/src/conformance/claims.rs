@@ -34,20 +34,11 @@ fn the_answer_is_kept_byte_for_byte<S: Subject>(bench: &mut Bench<S>) {
         held.response = response.unwrap_or(held.response);
         first.claim = Some(held.clone());
         bench.ok(first.clone());
-        let expected = Claimed {
-            fingerprint: [1; 32],
-            expires_at: at(100),
-            response: held.response,
-        };
+        let expected =
+            Claimed { fingerprint: [1; 32], expires_at: at(100), response: held.response };
         first.at = at(50);
-        assert_eq!(
-            bench.refused(first),
-            Refusal::Duplicate(Box::new(expected.clone()))
-        );
-        assert_eq!(
-            bench.store().claimed("t", key, at(50)).unwrap(),
-            Some(expected)
-        );
+        assert_eq!(bench.refused(first), Refusal::Duplicate(Box::new(expected.clone())));
+        assert_eq!(bench.store().claimed("t", key, at(50)).unwrap(), Some(expected));
     }
     assert_eq!(bench.store().claimed("t", "never", at(50)).unwrap(), None);
     assert_eq!(bench.store().head().unwrap().position.0, 3);
@@ -66,13 +57,7 @@ fn another_request_under_the_same_key_is_refused<S: Subject>(bench: &mut Bench<S
 
 fn tenants_do_not_share_keys<S: Subject>(bench: &mut Bench<S>) {
     // The same letters cut at different places are different keys, too.
-    for (tenant, key) in [
-        ("a", "bc"),
-        ("ab", "c"),
-        ("", "abc"),
-        ("abc", ""),
-        ("A", "bc"),
-    ] {
+    for (tenant, key) in [("a", "bc"), ("ab", "c"), ("", "abc"), ("abc", ""), ("A", "bc")] {
         assert_eq!(bench.store().claimed(tenant, key, at(1)).unwrap(), None);
         let mut write = write(1);
         write.claim = Some(claim(tenant, key, 1, 100));
@@ -99,10 +84,7 @@ fn a_duplicate_within_a_batch_is_refused<S: Subject>(bench: &mut Bench<S>) {
     let mut write = placed(1, "a");
     write.claim = Some(claim("t", "k", 1, 100));
     let outcomes = bench.batch(&[write.clone(), write.clone(), placed(1, "a")]);
-    assert!(
-        matches!(outcomes[1], Err(Refusal::Duplicate(_))),
-        "{outcomes:?}"
-    );
+    assert!(matches!(outcomes[1], Err(Refusal::Duplicate(_))), "{outcomes:?}");
     assert!(outcomes[0].is_ok() && outcomes[2].is_ok(), "{outcomes:?}");
     assert_eq!(bench.store().head().unwrap().position.0, 2);
 }
@@ -111,10 +93,7 @@ fn a_write_refused_for_another_reason_takes_no_key<S: Subject>(bench: &mut Bench
     let mut refused = placed(1, "a");
     refused.claim = Some(claim("t", "k", 1, 100));
     refused.guards.push(super::make::guard("c", 1, 0..=0));
-    assert!(matches!(
-        bench.refused(refused.clone()),
-        Refusal::OutOfBounds { .. }
-    ));
+    assert!(matches!(bench.refused(refused.clone()), Refusal::OutOfBounds { .. }));
     assert_eq!(bench.store().claimed("t", "k", at(1)).unwrap(), None);
     refused.guards.clear();
     bench.ok(refused);
@@ -136,19 +115,13 @@ fn fifty_at_once_have_one_effect<S: Subject>(bench: &mut Bench<S>) {
                 })
             })
             .collect();
-        callers
-            .into_iter()
-            .map(|caller| caller.join().expect("a caller"))
-            .collect()
+        callers.into_iter().map(|caller| caller.join().expect("a caller")).collect()
     });
     let (done, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(Result::is_ok);
     assert_eq!((done.len(), refused.len()), (1, 49));
     for answer in refused {
         let error = answer.expect_err("refused");
-        assert!(
-            matches!(error.refusal(), Some(Refusal::Duplicate(_))),
-            "{error}"
-        );
+        assert!(matches!(error.refusal(), Some(Refusal::Duplicate(_))), "{error}");
     }
     writer.stop().expect("the writer ends well");
     drop(journal);

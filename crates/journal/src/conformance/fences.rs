@@ -22,14 +22,8 @@ fn owned(resource: &str, token: u64) -> Write {
 
 fn stale(resource: &str, presented: u64, highest: u64) -> Refusal {
     let token = |number| FencingToken::new(number).unwrap();
-    let stale = Stale {
-        presented: token(presented),
-        highest: token(highest),
-    };
-    Refusal::Stale {
-        resource: resource.to_owned(),
-        stale,
-    }
+    let stale = Stale { presented: token(presented), highest: token(highest) };
+    Refusal::Stale { resource: resource.to_owned(), stale }
 }
 
 fn the_same_owner_writes_again_and_the_next_one_shuts_the_door<S: Subject>(bench: &mut Bench<S>) {
@@ -40,10 +34,7 @@ fn the_same_owner_writes_again_and_the_next_one_shuts_the_door<S: Subject>(bench
     assert_eq!(bench.refused(owned("zone/7", 34)), stale("zone/7", 34, 35));
     assert_eq!(bench.refused(owned("zone/7", 1)), stale("zone/7", 1, 35));
     bench.ok(owned("zone/7", 35));
-    assert_eq!(
-        bench.store().fence("zone/7").unwrap(),
-        FencingToken::new(35)
-    );
+    assert_eq!(bench.store().fence("zone/7").unwrap(), FencingToken::new(35));
     assert_eq!(bench.store().head().unwrap().position.0, 4);
 }
 
@@ -51,10 +42,7 @@ fn resources_are_apart<S: Subject>(bench: &mut Bench<S>) {
     bench.ok(owned("zone/7", 9));
     bench.ok(owned("zone/70", 1));
     bench.ok(owned("Zone/7", 1));
-    assert_eq!(
-        bench.store().fence("zone/70").unwrap(),
-        FencingToken::new(1)
-    );
+    assert_eq!(bench.store().fence("zone/70").unwrap(), FencingToken::new(1));
     assert_eq!(bench.store().fence("zone").unwrap(), None);
 }
 

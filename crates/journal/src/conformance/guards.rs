@@ -20,29 +20,17 @@ fn guarded(guards: &[Guard]) -> Write {
 }
 
 fn out(counter: &str, value: i64, delta: i64, min: i64, max: i64) -> Refusal {
-    Refusal::OutOfBounds {
-        counter: counter.to_owned(),
-        value,
-        delta,
-        min,
-        max,
-    }
+    Refusal::OutOfBounds { counter: counter.to_owned(), value, delta, min, max }
 }
 
 fn a_counter_moves_up_to_its_bounds_and_no_further<S: Subject>(bench: &mut Bench<S>) {
     assert_eq!(bench.store().counter("zone").unwrap(), 0);
     bench.ok(guarded(&[guard("zone", 2, 0..=2)]));
-    assert_eq!(
-        bench.refused(guarded(&[guard("zone", 1, 0..=2)])),
-        out("zone", 2, 1, 0, 2)
-    );
+    assert_eq!(bench.refused(guarded(&[guard("zone", 1, 0..=2)])), out("zone", 2, 1, 0, 2));
     // The bounds come with the write: another one may see more room.
     bench.ok(guarded(&[guard("zone", 1, 0..=3)]));
     bench.ok(guarded(&[guard("zone", -3, 0..=2)]));
-    assert_eq!(
-        bench.refused(guarded(&[guard("zone", -1, 0..=2)])),
-        out("zone", 0, -1, 0, 2)
-    );
+    assert_eq!(bench.refused(guarded(&[guard("zone", -1, 0..=2)])), out("zone", 0, -1, 0, 2));
     bench.ok(guarded(&[guard("zone", -1, -1..=2)]));
     assert_eq!(bench.store().counter("zone").unwrap(), -1);
     assert_eq!(bench.store().counter("zone2").unwrap(), 0);
@@ -51,26 +39,15 @@ fn a_counter_moves_up_to_its_bounds_and_no_further<S: Subject>(bench: &mut Bench
 fn a_move_by_zero_only_checks<S: Subject>(bench: &mut Bench<S>) {
     bench.ok(guarded(&[guard("paused", 0, 0..=0)]));
     bench.ok(guarded(&[guard("paused", 1, 0..=1)]));
-    assert_eq!(
-        bench.refused(guarded(&[guard("paused", 0, 0..=0)])),
-        out("paused", 1, 0, 0, 0)
-    );
+    assert_eq!(bench.refused(guarded(&[guard("paused", 0, 0..=0)])), out("paused", 1, 0, 0, 0));
     assert_eq!(bench.store().counter("paused").unwrap(), 1);
 }
 
 fn guards_of_one_write_add_up<S: Subject>(bench: &mut Bench<S>) {
-    bench.ok(guarded(&[
-        guard("a", 1, 0..=3),
-        guard("b", 1, 0..=3),
-        guard("a", 1, 0..=3),
-    ]));
+    bench.ok(guarded(&[guard("a", 1, 0..=3), guard("b", 1, 0..=3), guard("a", 1, 0..=3)]));
     assert_eq!(bench.store().counter("a").unwrap(), 2);
     // Each alone would fit, both do not; nothing of the write remains.
-    let two = [
-        guard("b", 1, 0..=3),
-        guard("a", 1, 0..=3),
-        guard("a", 1, 0..=3),
-    ];
+    let two = [guard("b", 1, 0..=3), guard("a", 1, 0..=3), guard("a", 1, 0..=3)];
     assert_eq!(bench.refused(guarded(&two)), out("a", 3, 1, 0, 3));
     assert_eq!(bench.store().counter("a").unwrap(), 2);
     assert_eq!(bench.store().counter("b").unwrap(), 1);
@@ -92,10 +69,7 @@ fn a_sum_that_overflows_is_out_of_bounds<S: Subject>(bench: &mut Bench<S>) {
 fn the_limit_holds_within_a_batch<S: Subject>(bench: &mut Bench<S>) {
     let writes = vec![guarded(&[guard("zone", 1, 0..=20)]); 50];
     let outcomes = bench.batch(&writes);
-    assert_eq!(
-        outcomes.iter().filter(|outcome| outcome.is_ok()).count(),
-        20
-    );
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 20);
     assert_eq!(outcomes[49], Err(out("zone", 20, 1, 0, 20)));
     assert_eq!(bench.store().counter("zone").unwrap(), 20);
     assert_eq!(bench.store().head().unwrap().position.0, 20);

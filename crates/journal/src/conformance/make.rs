@@ -24,20 +24,12 @@ pub(super) fn stream(key: &str) -> StreamId {
 }
 
 pub(super) fn event(kind: &'static str) -> NewEvent {
-    NewEvent {
-        kind: kind.into(),
-        schema: 1,
-        payload: Bytes::from(format!("{{\"k\":\"{kind}\"}}")),
-    }
+    NewEvent { kind: kind.into(), schema: 1, payload: Bytes::from(format!("{{\"k\":\"{kind}\"}}")) }
 }
 
 pub(super) fn append(key: &str, expected: Expected, kinds: &[&'static str]) -> Append {
     let events = kinds.iter().map(|kind| event(kind)).collect();
-    Append {
-        stream: stream(key),
-        expected,
-        events,
-    }
+    Append { stream: stream(key), expected, events }
 }
 
 /// A write of one event to one stream.
@@ -71,48 +63,26 @@ pub(super) fn claim(tenant: &str, key: &str, fingerprint: u8, expires_ms: i64) -
 }
 
 pub(super) fn sequence(consumer: &'static str, key: &str, sequence: u64) -> Processed {
-    let message = MessageRef::Sequence {
-        key: key.to_owned(),
-        sequence,
-    };
-    Processed {
-        consumer: consumer.into(),
-        message,
-    }
+    let message = MessageRef::Sequence { key: key.to_owned(), sequence };
+    Processed { consumer: consumer.into(), message }
 }
 
 pub(super) fn up_to(consumer: &'static str, key: &str, sequence: u64) -> Processed {
-    let message = MessageRef::UpTo {
-        key: key.to_owned(),
-        sequence,
-    };
-    Processed {
-        consumer: consumer.into(),
-        message,
-    }
+    let message = MessageRef::UpTo { key: key.to_owned(), sequence };
+    Processed { consumer: consumer.into(), message }
 }
 
 pub(super) fn id(consumer: &'static str, number: u128) -> Processed {
-    Processed {
-        consumer: consumer.into(),
-        message: MessageRef::Id(Uuid::from_u128(number)),
-    }
+    Processed { consumer: consumer.into(), message: MessageRef::Id(Uuid::from_u128(number)) }
 }
 
 pub(super) fn fence(resource: &str, token: u64) -> Fence {
     let token = FencingToken::new(token).expect("a token is not zero");
-    Fence {
-        resource: resource.to_owned(),
-        token,
-    }
+    Fence { resource: resource.to_owned(), token }
 }
 
 pub(super) fn guard(counter: &str, delta: i64, bounds: std::ops::RangeInclusive<i64>) -> Guard {
-    Guard {
-        counter: counter.to_owned(),
-        delta,
-        bounds,
-    }
+    Guard { counter: counter.to_owned(), delta, bounds }
 }
 
 pub(super) fn message(aggregate: &str, number: u64) -> Message {
@@ -132,32 +102,18 @@ pub(super) fn set(name: &str, due_ms: i64, payload: &'static str) -> TimerChange
 }
 
 pub(super) fn timer(name: &str, due_ms: i64, payload: &'static str) -> Timer {
-    Timer {
-        id: name.to_owned(),
-        due: at(due_ms),
-        payload: Bytes::from_static(payload.as_bytes()),
-    }
+    Timer { id: name.to_owned(), due: at(due_ms), payload: Bytes::from_static(payload.as_bytes()) }
 }
 
 pub(super) fn clear(name: &str) -> TimerChange {
-    TimerChange::Clear {
-        id: name.to_owned(),
-    }
+    TimerChange::Clear { id: name.to_owned() }
 }
 
 pub(super) fn put(space: &'static str, key: &str, value: &'static str) -> RecordChange {
     let value = Some(Bytes::from_static(value.as_bytes()));
-    RecordChange {
-        space: space.into(),
-        key: key.to_owned(),
-        value,
-    }
+    RecordChange { space: space.into(), key: key.to_owned(), value }
 }
 
 pub(super) fn delete(space: &'static str, key: &str) -> RecordChange {
-    RecordChange {
-        space: space.into(),
-        key: key.to_owned(),
-        value: None,
-    }
+    RecordChange { space: space.into(), key: key.to_owned(), value: None }
 }

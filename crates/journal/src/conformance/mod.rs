@@ -25,11 +25,7 @@
 //! # Limits
 //! Durability itself (what a power cut leaves) cannot be shown from inside one process; an engine
 //! shows it with its own fault injection. The suite uses one engine at a time.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a failed check is a panic"
-)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed check is a panic")]
 
 mod batches;
 mod bench;
@@ -126,15 +122,10 @@ pub fn failures<S: Subject>(fresh: impl Fn() -> S) -> Vec<Failure> {
         }
     };
     for check in checks.into_iter().flatten() {
-        let name = check
-            .name
-            .split_once("conformance::")
-            .map_or(check.name, |(_, name)| name);
+        let name = check.name.split_once("conformance::").map_or(check.name, |(_, name)| name);
         attempt(name, &|| (check.run)(&mut Bench::new(fresh())));
     }
-    attempt("random::histories_match_the_model", &|| {
-        random::histories_match_the_model(&fresh)
-    });
+    attempt("random::histories_match_the_model", &|| random::histories_match_the_model(&fresh));
     failures
 }
 
@@ -144,14 +135,7 @@ pub fn failures<S: Subject>(fresh: impl Fn() -> S) -> Vec<Failure> {
 /// When a check fails; the message names all that did.
 pub fn run<S: Subject>(fresh: impl Fn() -> S) {
     let failures = failures(fresh);
-    let lines: Vec<String> = failures
-        .iter()
-        .map(|Failure { check, message }| format!("{check}: {message}"))
-        .collect();
-    assert!(
-        lines.is_empty(),
-        "{} checks failed:\n{}",
-        lines.len(),
-        lines.join("\n")
-    );
+    let lines: Vec<String> =
+        failures.iter().map(|Failure { check, message }| format!("{check}: {message}")).collect();
+    assert!(lines.is_empty(), "{} checks failed:\n{}", lines.len(), lines.join("\n"));
 }

@@ -30,18 +30,13 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn head(&self) -> Head {
-        self.events.last().map_or_else(Head::default, |last| Head {
-            position: last.position,
-            hash: last.hash,
-        })
+        self.events
+            .last()
+            .map_or_else(Head::default, |last| Head { position: last.position, hash: last.hash })
     }
 
     pub(super) fn stream(&self, stream: &StreamId) -> Vec<Event> {
-        self.events
-            .iter()
-            .filter(|event| event.stream == *stream)
-            .cloned()
-            .collect()
+        self.events.iter().filter(|event| event.stream == *stream).cloned().collect()
     }
 
     pub(super) fn version(&self, stream: &StreamId) -> Version {
@@ -69,23 +64,14 @@ impl Model {
     }
 
     pub(super) fn timers_by(&self, by: Timestamp) -> Vec<Timer> {
-        let mut due: Vec<Timer> = self
-            .timers
-            .values()
-            .filter(|t| t.due <= by)
-            .cloned()
-            .collect();
+        let mut due: Vec<Timer> = self.timers.values().filter(|t| t.due <= by).cloned().collect();
         due.sort_by(|a, b| (a.due, &a.id).cmp(&(b.due, &b.id)));
         due
     }
 
     pub(super) fn records(&self, space: &str, prefix: &str) -> Vec<(String, Bytes)> {
-        let rows = self
-            .records
-            .iter()
-            .filter(|((s, k), _)| s == space && k.starts_with(prefix));
-        rows.map(|((_, key), value)| (key.clone(), value.clone()))
-            .collect()
+        let rows = self.records.iter().filter(|((s, k), _)| s == space && k.starts_with(prefix));
+        rows.map(|((_, key), value)| (key.clone(), value.clone())).collect()
     }
 
     pub(super) fn apply(&mut self, write: &Write) -> Result<Applied, Refusal> {
@@ -109,8 +95,7 @@ impl Model {
                 expires_at: claim.expires_at,
                 response: claim.response.clone(),
             };
-            self.claims
-                .insert((claim.tenant.clone(), claim.key.clone()), claimed);
+            self.claims.insert((claim.tenant.clone(), claim.key.clone()), claimed);
         }
         for mark in &write.processed {
             let (consumer, message) = (mark.consumer.to_string(), mark.message.clone());
@@ -132,33 +117,20 @@ impl Model {
                 .fences
                 .get(&fence.resource)
                 .map_or_else(HighWater::default, |t| HighWater::at(*t));
-            mark.admit(fence.token).map_err(|stale| Refusal::Stale {
-                resource: fence.resource.clone(),
-                stale,
-            })?;
+            mark.admit(fence.token)
+                .map_err(|stale| Refusal::Stale { resource: fence.resource.clone(), stale })?;
             self.fences.insert(fence.resource.clone(), fence.token);
         }
         let (versions, events) = self.append(write)?;
         for guard in &write.guards {
-            let value = self
-                .counters
-                .get(&guard.counter)
-                .copied()
-                .unwrap_or_default();
+            let value = self.counters.get(&guard.counter).copied().unwrap_or_default();
             let sum = i128::from(value) + i128::from(guard.delta);
             let (min, max) = (*guard.bounds.start(), *guard.bounds.end());
             if sum < i128::from(min) || sum > i128::from(max) {
                 let (counter, delta) = (guard.counter.clone(), guard.delta);
-                return Err(Refusal::OutOfBounds {
-                    counter,
-                    value,
-                    delta,
-                    min,
-                    max,
-                });
+                return Err(Refusal::OutOfBounds { counter, value, delta, min, max });
             }
-            self.counters
-                .insert(guard.counter.clone(), value + guard.delta);
+            self.counters.insert(guard.counter.clone(), value + guard.delta);
         }
         let outbox = self.send(write);
         for change in &write.timers {
@@ -177,15 +149,8 @@ impl Model {
         for change in &write.outbox {
             self.report(change, write.at);
         }
-        let committed = Committed {
-            head: self.head().position,
-            versions,
-        };
-        Ok(Applied {
-            committed,
-            events,
-            outbox,
-        })
+        let committed = Committed { head: self.head().position, versions };
+        Ok(Applied { committed, events, outbox })
     }
 
     fn append(&mut self, write: &Write) -> Result<(Vec<Version>, Vec<Event>), Refusal> {
@@ -194,11 +159,7 @@ impl Model {
             let actual = self.version(&append.stream);
             if append.expected != Expected::Any && append.expected != Expected::Exactly(actual) {
                 let (stream, expected) = (append.stream.clone(), append.expected);
-                return Err(Refusal::Conflict {
-                    stream,
-                    expected,
-                    actual,
-                });
+                return Err(Refusal::Conflict { stream, expected, actual });
             }
             for new in &append.events {
                 let mut recorded = Recorded {
@@ -239,11 +200,7 @@ impl Model {
     }
 
     fn report(&mut self, change: &OutboxChange, at: Timestamp) {
-        for row in self
-            .outbox
-            .iter_mut()
-            .filter(|row| row.status != MessageStatus::Published)
-        {
+        for row in self.outbox.iter_mut().filter(|row| row.status != MessageStatus::Published) {
             match change {
                 OutboxChange::Published(range) if range.contains(&row.seq) => {
                     row.status = MessageStatus::Published;
@@ -260,18 +217,10 @@ impl Model {
 
     /// Removes everything that has expired.
     pub(super) fn prune(&mut self, now: Timestamp) -> Pruned {
-        let before = (
-            self.claims.len(),
-            self.outbox.len(),
-            self.sequences.len() + self.ids.len(),
-        );
+        let before = (self.claims.len(), self.outbox.len(), self.sequences.len() + self.ids.len());
         self.claims.retain(|_, held| held.expires_at > now);
-        self.outbox.retain(|row| {
-            row.published_at
-                .is_none_or(|at| at + OUTBOX_RETENTION > now)
-        });
-        self.sequences
-            .retain(|_, (_, at)| *at + INBOX_RETENTION > now);
+        self.outbox.retain(|row| row.published_at.is_none_or(|at| at + OUTBOX_RETENTION > now));
+        self.sequences.retain(|_, (_, at)| *at + INBOX_RETENTION > now);
         self.ids.retain(|_, at| *at + INBOX_RETENTION > now);
         Pruned {
             claims: before.0 - self.claims.len(),

@@ -26,20 +26,8 @@ fn expired_keys_go<S: Subject>(bench: &mut Bench<S>) {
         bench.ok(write);
     }
     assert_eq!(bench.prune(at(9), 99), Pruned::default());
-    assert_eq!(
-        bench.prune(at(30), 2),
-        Pruned {
-            claims: 2,
-            ..Pruned::default()
-        }
-    );
-    assert_eq!(
-        bench.prune(at(30), 2),
-        Pruned {
-            claims: 1,
-            ..Pruned::default()
-        }
-    );
+    assert_eq!(bench.prune(at(30), 2), Pruned { claims: 2, ..Pruned::default() });
+    assert_eq!(bench.prune(at(30), 2), Pruned { claims: 1, ..Pruned::default() });
     assert_eq!(bench.prune(at(30), 2), Pruned::default());
     for n in 1..=5 {
         let held = bench.store().claimed("t", &n.to_string(), at(0)).unwrap();
@@ -52,58 +40,27 @@ fn only_published_rows_go<S: Subject>(bench: &mut Bench<S>) {
     sends.messages = (1..=4).map(|number| message("a", number)).collect();
     let first = bench.ok(sends).outbox[0].seq;
     let mut says = write(5);
-    says.outbox = vec![
-        OutboxChange::Published(first..=first + 1),
-        OutboxChange::Failed(first + 2),
-    ];
+    says.outbox = vec![OutboxChange::Published(first..=first + 1), OutboxChange::Failed(first + 2)];
     bench.ok(says);
     // Kept from when it was published, not from when it was made.
     let due = at(5) + OUTBOX_RETENTION;
     assert_eq!(bench.prune(due - MOMENT, 99), Pruned::default());
-    assert_eq!(
-        bench.prune(due + MOMENT, 99),
-        Pruned {
-            outbox: 2,
-            ..Pruned::default()
-        }
-    );
-    let left: Vec<u64> = bench
-        .store()
-        .outbox(0, 99)
-        .unwrap()
-        .iter()
-        .map(|row| row.seq)
-        .collect();
+    assert_eq!(bench.prune(due + MOMENT, 99), Pruned { outbox: 2, ..Pruned::default() });
+    let left: Vec<u64> = bench.store().outbox(0, 99).unwrap().iter().map(|row| row.seq).collect();
     assert_eq!(left, [first + 2, first + 3]);
-    assert_eq!(
-        bench.prune(due + OUTBOX_RETENTION * 100, 99),
-        Pruned::default()
-    );
+    assert_eq!(bench.prune(due + OUTBOX_RETENTION * 100, 99), Pruned::default());
 }
 
 fn old_marks_go<S: Subject>(bench: &mut Bench<S>) {
     let mut marks = write(0);
-    marks.processed = vec![
-        sequence("c", "old", 3),
-        sequence("c", "used", 1),
-        id("c", 1),
-    ];
+    marks.processed = vec![sequence("c", "old", 3), sequence("c", "used", 1), id("c", 1)];
     bench.ok(marks);
     let mut later = write(5_000);
     later.processed = vec![sequence("c", "used", 2), id("c", 2)];
     bench.ok(later);
-    assert_eq!(
-        bench.prune(at(0) + INBOX_RETENTION - MOMENT, 99),
-        Pruned::default()
-    );
+    assert_eq!(bench.prune(at(0) + INBOX_RETENTION - MOMENT, 99), Pruned::default());
     let pruned = bench.prune(at(0) + INBOX_RETENTION + MOMENT, 99);
-    assert_eq!(
-        pruned,
-        Pruned {
-            inbox: 2,
-            ..Pruned::default()
-        }
-    );
+    assert_eq!(pruned, Pruned { inbox: 2, ..Pruned::default() });
     assert_eq!(bench.store().processed_up_to("c", "old").unwrap(), 0);
     assert_eq!(bench.store().processed_up_to("c", "used").unwrap(), 2);
     assert!(!bench.store().processed(&id("c", 1)).unwrap());
@@ -131,11 +88,7 @@ fn one_step_is_bounded_over_all_kinds<S: Subject>(bench: &mut Bench<S>) {
         if step.total() == 0 {
             break;
         }
-        let Pruned {
-            claims,
-            outbox,
-            inbox,
-        } = step;
+        let Pruned { claims, outbox, inbox } = step;
         sum = Pruned {
             claims: sum.claims + claims,
             outbox: sum.outbox + outbox,
@@ -143,20 +96,9 @@ fn one_step_is_bounded_over_all_kinds<S: Subject>(bench: &mut Bench<S>) {
         };
         steps += 1;
     }
-    assert_eq!(
-        sum,
-        Pruned {
-            claims: 10,
-            outbox: 10,
-            inbox: 20
-        }
-    );
+    assert_eq!(sum, Pruned { claims: 10, outbox: 10, inbox: 20 });
     assert_eq!(steps, 6, "as much as is allowed in each step");
-    assert_eq!(
-        bench.store().events(Position::START, 99).unwrap().len(),
-        10,
-        "events stay"
-    );
+    assert_eq!(bench.store().events(Position::START, 99).unwrap().len(), 10, "events stay");
 }
 
 fn numbers_are_never_used_again<S: Subject>(bench: &mut Bench<S>) {

@@ -12,7 +12,7 @@ use steadfast_time::{Timestamp, Uuid};
 
 use super::Subject;
 use super::bench::Bench;
-use super::make::{at, claim, event, fence, guard, id, message, sequence, up_to, stream, timer};
+use super::make::{at, claim, event, fence, guard, id, message, sequence, stream, timer, up_to};
 use super::model::Model;
 use crate::limits::{INBOX_RETENTION, OUTBOX_RETENTION};
 use crate::{
@@ -101,18 +101,12 @@ fn writes() -> impl Strategy<Value = Write> {
     let checked = (
         option::weighted(0.2, claims()),
         vec(marks(), 0..2),
-        option::weighted(
-            0.2,
-            (select(&NAMES), 1..6_u64).prop_map(|(n, t)| fence(n, t)),
-        ),
+        option::weighted(0.2, (select(&NAMES), 1..6_u64).prop_map(|(n, t)| fence(n, t))),
         vec(appends(), 0..3),
         vec(guards(), 0..2),
     );
     let kept = (
-        vec(
-            (select(&STREAMS), 1..9_u64).prop_map(|(key, n)| message(key, n)),
-            0..3,
-        ),
+        vec((select(&STREAMS), 1..9_u64).prop_map(|(key, n)| message(key, n)), 0..3),
         vec(timer_changes(), 0..2),
         vec(record_changes(), 0..3),
         vec(outbox_changes(), 0..2),
@@ -147,11 +141,7 @@ fn acts() -> impl Strategy<Value = Act> {
 }
 
 pub(super) fn histories_match_the_model<S: Subject>(fresh: &dyn Fn() -> S) {
-    let config = Config {
-        cases: S::HISTORIES,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let config = Config { cases: S::HISTORIES, failure_persistence: None, ..Config::default() };
     let outcome = TestRunner::new(config).run(&vec(acts(), 1..20), |history| {
         let (mut bench, mut model) = (Bench::new(fresh()), Model::default());
         for act in history {
@@ -180,23 +170,14 @@ pub(super) fn histories_match_the_model<S: Subject>(fresh: &dyn Fn() -> S) {
 fn compare<S: Subject>(bench: &Bench<S>, model: &Model) -> Result<(), TestCaseError> {
     let store = bench.store();
     prop_assert_eq!(store.head().unwrap(), model.head());
-    prop_assert_eq!(
-        &store.events(Position::START, 1_000).unwrap(),
-        &model.events
-    );
+    prop_assert_eq!(&store.events(Position::START, 1_000).unwrap(), &model.events);
     let middle = model.events.len() / 2;
     let rest = store.events(Position(middle as u64), 3).unwrap();
-    prop_assert_eq!(
-        &rest[..],
-        &model.events[middle..model.events.len().min(middle + 3)]
-    );
+    prop_assert_eq!(&rest[..], &model.events[middle..model.events.len().min(middle + 3)]);
     for key in STREAMS {
         let stream = stream(key);
         let events = model.stream(&stream);
-        prop_assert_eq!(
-            store.version(&stream).unwrap(),
-            Version(events.len() as u64)
-        );
+        prop_assert_eq!(store.version(&stream).unwrap(), Version(events.len() as u64));
         let read = store.stream(&stream, Version(1), 1_000).unwrap();
         prop_assert_eq!(&read[..], events.get(1..).unwrap_or_default());
     }
@@ -222,36 +203,23 @@ fn compare<S: Subject>(bench: &Bench<S>, model: &Model) -> Result<(), TestCaseEr
         let mark = id(CONSUMERS[0], Uuid::from_u128(number).as_u128());
         prop_assert_eq!(store.processed(&mark).unwrap(), model.processed(&mark));
     }
-    prop_assert_eq!(
-        store.timers(at(30), 1_000).unwrap(),
-        model.timers_by(at(30))
-    );
+    prop_assert_eq!(store.timers(at(30), 1_000).unwrap(), model.timers_by(at(30)));
     prop_assert_eq!(&store.outbox(0, 1_000).unwrap(), &model.outbox);
-    let unpublished: Vec<_> = model
-        .outbox
-        .iter()
-        .filter(|row| row.published_at.is_none())
-        .cloned()
-        .collect();
+    let unpublished: Vec<_> =
+        model.outbox.iter().filter(|row| row.published_at.is_none()).cloned().collect();
     prop_assert_eq!(store.unpublished(0, 1_000).unwrap(), unpublished);
     for space in SPACES {
         for prefix in ["", "a", "a/"] {
             let mut rows = model.records(space, prefix);
             prop_assert_eq!(&store.records(space, prefix, None, 1_000).unwrap(), &rows);
             rows.reverse();
-            prop_assert_eq!(
-                &store.records_reverse(space, prefix, None, 1_000).unwrap(),
-                &rows
-            );
+            prop_assert_eq!(&store.records_reverse(space, prefix, None, 1_000).unwrap(), &rows);
             let after: Vec<_> = model
                 .records(space, prefix)
                 .into_iter()
                 .filter(|(k, _)| k.as_str() > "a/1")
                 .collect();
-            prop_assert_eq!(
-                store.records(space, prefix, Some("a/1"), 1_000).unwrap(),
-                after
-            );
+            prop_assert_eq!(store.records(space, prefix, Some("a/1"), 1_000).unwrap(), after);
         }
     }
     Ok(())

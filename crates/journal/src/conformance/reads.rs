@@ -12,10 +12,7 @@ use super::make::{at, message, placed, stream};
 use super::{Subject, checks};
 use crate::{Journal, Position, RecordChange, Version};
 
-checks![
-    what_was_answered_is_seen_by_every_later_read,
-    one_read_never_sees_half_a_write
-];
+checks![what_was_answered_is_seen_by_every_later_read, one_read_never_sees_half_a_write];
 
 /// Is raised when dropped, so that a reader ends even when its writer fails.
 #[derive(Default)]
@@ -69,10 +66,7 @@ fn what_was_answered_is_seen_by_every_later_read<S: Subject>(bench: &mut Bench<S
             }
         });
     });
-    assert_eq!(
-        bench.store().head().unwrap().position,
-        Position(CALLERS * WRITES)
-    );
+    assert_eq!(bench.store().head().unwrap().position, Position(CALLERS * WRITES));
 }
 
 fn one_read_never_sees_half_a_write<S: Subject>(bench: &mut Bench<S>) {
@@ -84,15 +78,8 @@ fn one_read_never_sees_half_a_write<S: Subject>(bench: &mut Bench<S>) {
                 let mut reads = 0_u64;
                 while !done.0.load(Ordering::Acquire) {
                     let rows = journal.store().records("s", "", None, 1_000).unwrap();
-                    assert!(
-                        rows.is_empty() || rows.len() == KEYS,
-                        "{} of {KEYS}",
-                        rows.len()
-                    );
-                    assert!(
-                        rows.windows(2).all(|pair| pair[0].1 == pair[1].1),
-                        "{rows:?}"
-                    );
+                    assert!(rows.is_empty() || rows.len() == KEYS, "{} of {KEYS}", rows.len());
+                    assert!(rows.windows(2).all(|pair| pair[0].1 == pair[1].1), "{rows:?}");
                     reads += 1;
                 }
                 reads

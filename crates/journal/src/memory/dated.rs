@@ -14,10 +14,7 @@ pub(super) struct Dated<K, V> {
 
 impl<K, V> Default for Dated<K, V> {
     fn default() -> Self {
-        Self {
-            rows: BTreeMap::new(),
-            by_time: BTreeSet::new(),
-        }
+        Self { rows: BTreeMap::new(), by_time: BTreeSet::new() }
     }
 }
 

@@ -45,33 +45,15 @@ impl Tally {
             outbox: state.outbox.rows.len(),
             unpublished: state.outbox.unpublished.len(),
             timers: state.timers.len(),
-            records: state
-                .records
-                .values()
-                .map(std::collections::BTreeMap::len)
-                .sum(),
+            records: state.records.values().map(std::collections::BTreeMap::len).sum(),
         }
     }
 }
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            events,
-            streams,
-            claims,
-            inbox,
-            fences,
-            counters,
-            outbox,
-            ..
-        } = self;
-        let Self {
-            unpublished,
-            timers,
-            records,
-            ..
-        } = self;
+        let Self { events, streams, claims, inbox, fences, counters, outbox, .. } = self;
+        let Self { unpublished, timers, records, .. } = self;
         write!(
             f,
             "{events} events in {streams} streams, {claims} claims, {inbox} inbox marks, \
@@ -127,12 +109,7 @@ pub(super) fn digest(state: &State) -> Hash {
         f.text(key);
         f.bytes(&claimed.fingerprint);
         f.time(claimed.expires_at);
-        let StoredResponse {
-            status,
-            location,
-            version,
-            body,
-        } = &claimed.response;
+        let StoredResponse { status, location, version, body } = &claimed.response;
         f.number(*status);
         f.option(location.as_deref(), Fields::text);
         f.option(*version, |f, version| f.number(version.0));

@@ -74,9 +74,7 @@ impl Disk {
 
 impl fmt::Debug for Disk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Disk")
-            .field("tally", &self.tally())
-            .finish()
+        f.debug_struct("Disk").field("tally", &self.tally()).finish()
     }
 }
 

@@ -47,10 +47,7 @@ impl Faults {
     /// Any plan.
     #[must_use]
     pub fn new(decide: impl FnMut(Moment) -> Decision + Send + 'static) -> Self {
-        Self {
-            decide: Box::new(decide),
-            reached: 0,
-        }
+        Self { decide: Box::new(decide), reached: 0 }
     }
 
     /// No crash.
@@ -63,13 +60,11 @@ impl Faults {
     /// ends without a crash visits every step that the run has.
     #[must_use]
     pub fn at(number: u64) -> Self {
-        Self::new(move |moment| {
-            if moment.number == number {
-                Decision::Crash
-            } else {
-                Decision::Continue
-            }
-        })
+        Self::new(
+            move |moment| {
+                if moment.number == number { Decision::Crash } else { Decision::Continue }
+            },
+        )
     }
 
     /// A crash at each step with a probability (clamped to 0..=1); the same seed crashes at the
@@ -77,20 +72,15 @@ impl Faults {
     #[must_use]
     pub fn random(seed: u64, probability: f64) -> Self {
         let mut rng = Rng::with_seed(seed);
-        Self::new(move |_| {
-            if rng.f64() < probability {
-                Decision::Crash
-            } else {
-                Decision::Continue
-            }
-        })
+        Self::new(
+            move |_| {
+                if rng.f64() < probability { Decision::Crash } else { Decision::Continue }
+            },
+        )
     }
 
     pub(super) fn decide(&mut self, step: Step) -> Decision {
-        let moment = Moment {
-            step,
-            number: self.reached,
-        };
+        let moment = Moment { step, number: self.reached };
         self.reached += 1;
         (self.decide)(moment)
     }
@@ -104,8 +94,6 @@ impl Default for Faults {
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faults")
-            .field("reached", &self.reached)
-            .finish_non_exhaustive()
+        f.debug_struct("Faults").field("reached", &self.reached).finish_non_exhaustive()
     }
 }

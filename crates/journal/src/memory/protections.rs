@@ -19,11 +19,6 @@ pub struct Protections {
 impl Default for Protections {
     /// All of them.
     fn default() -> Self {
-        Self {
-            claims: true,
-            inbox: true,
-            fence: true,
-            guards: true,
-        }
+        Self { claims: true, inbox: true, fence: true, guards: true }
     }
 }

@@ -61,15 +61,7 @@ pub(super) struct Staging<'a> {
 impl<'a> Staging<'a> {
     pub(super) fn new(durable: &'a State, protections: Protections) -> Self {
         let (head, last_row) = (durable.head, durable.outbox.last);
-        Self {
-            durable,
-            protections,
-            changes: Changes {
-                head,
-                last_row,
-                ..Changes::default()
-            },
-        }
+        Self { durable, protections, changes: Changes { head, last_row, ..Changes::default() } }
     }
 
     pub(super) fn into_changes(self) -> Changes {
@@ -122,11 +114,7 @@ impl<'a> Staging<'a> {
                 let staged = layered(&own.sequences, &self.changes.inbox.sequences, &key);
                 let highest = match staged {
                     Some((highest, _)) => *highest,
-                    None => self
-                        .durable
-                        .sequences
-                        .get(&key)
-                        .map_or(0, |(_, highest)| *highest),
+                    None => self.durable.sequences.get(&key).map_or(0, |(_, highest)| *highest),
                 };
                 let seen = *sequence <= highest;
                 if !seen {
@@ -151,12 +139,7 @@ impl<'a> Staging<'a> {
 
     fn mark(&self, resource: &str) -> HighWater {
         let durable = || self.durable.fences.get(resource);
-        self.changes
-            .fences
-            .get(resource)
-            .or_else(durable)
-            .copied()
-            .unwrap_or_default()
+        self.changes.fences.get(resource).or_else(durable).copied().unwrap_or_default()
     }
 
     fn check_fence(&self, write: &Write) -> Result<(), Refusal> {
@@ -164,10 +147,7 @@ impl<'a> Staging<'a> {
             Some(fence) if self.protections.fence => self
                 .mark(&fence.resource)
                 .check(fence.token)
-                .map_err(|stale| Refusal::Stale {
-                    resource: fence.resource.clone(),
-                    stale,
-                }),
+                .map_err(|stale| Refusal::Stale { resource: fence.resource.clone(), stale }),
             _ => Ok(()),
         }
     }
@@ -180,9 +160,7 @@ impl<'a> Staging<'a> {
     fn check_versions(&self, write: &Write) -> Result<(), Refusal> {
         let mut own: HashMap<&StreamId, Version> = HashMap::new();
         for append in &write.appends {
-            let version = own
-                .entry(&append.stream)
-                .or_insert_with(|| self.version(&append.stream));
+            let version = own.entry(&append.stream).or_insert_with(|| self.version(&append.stream));
             if let Expected::Exactly(expected) = append.expected
                 && expected != *version
             {
@@ -198,24 +176,12 @@ impl<'a> Staging<'a> {
     }
 
     fn check_guard(&self, guard: &Guard, own: &mut HashMap<String, i64>) -> Result<(), Refusal> {
-        let Guard {
-            counter,
-            delta,
-            bounds,
-        } = guard;
+        let Guard { counter, delta, bounds } = guard;
         let value = match layered(own, &self.changes.counters, counter) {
             Some(value) => *value,
-            None => self
-                .durable
-                .counters
-                .get(counter)
-                .copied()
-                .unwrap_or_default(),
+            None => self.durable.counters.get(counter).copied().unwrap_or_default(),
         };
-        let moved = match value
-            .checked_add(*delta)
-            .filter(|moved| bounds.contains(moved))
-        {
+        let moved = match value.checked_add(*delta).filter(|moved| bounds.contains(moved)) {
             Some(moved) => moved,
             None if self.protections.guards => {
                 return Err(Refusal::OutOfBounds {
@@ -239,9 +205,7 @@ impl<'a> Staging<'a> {
                 expires_at: claim.expires_at,
                 response: claim.response.clone(),
             };
-            self.changes
-                .claims
-                .insert(pair(&claim.tenant, &claim.key), claimed);
+            self.changes.claims.insert(pair(&claim.tenant, &claim.key), claimed);
         }
         self.changes.inbox.sequences.extend(checked.inbox.sequences);
         self.changes.inbox.ids.extend(checked.inbox.ids);
@@ -266,15 +230,8 @@ impl<'a> Staging<'a> {
             self.changes.records.insert(key, record.value.clone());
         }
         self.report(write);
-        let committed = Committed {
-            head: self.changes.head.position,
-            versions,
-        };
-        Applied {
-            committed,
-            events,
-            outbox,
-        }
+        let committed = Committed { head: self.changes.head.position, versions };
+        Applied { committed, events, outbox }
     }
 
     fn append(&mut self, write: &Write) -> (Vec<Version>, Vec<Event>) {
@@ -295,10 +252,7 @@ impl<'a> Staging<'a> {
                     hash: Hash::default(),
                 };
                 recorded.hash = Hash::of(self.changes.head.hash, &recorded);
-                self.changes.head = Head {
-                    position: recorded.position,
-                    hash: recorded.hash,
-                };
+                self.changes.head = Head { position: recorded.position, hash: recorded.hash };
                 events.push(Event::new(recorded));
             }
             self.changes.versions.insert(append.stream.clone(), version);
@@ -330,14 +284,12 @@ impl<'a> Staging<'a> {
     fn report(&mut self, write: &Write) {
         let last = self.changes.last_row;
         let known = write.outbox.iter().filter_map(|change| match change {
-            OutboxChange::Published(rows) => Some(OutboxChange::Published(
-                *rows.start()..=last.min(*rows.end()),
-            )),
+            OutboxChange::Published(rows) => {
+                Some(OutboxChange::Published(*rows.start()..=last.min(*rows.end())))
+            }
             OutboxChange::Failed(row) => (*row <= last).then_some(OutboxChange::Failed(*row)),
         });
-        self.changes
-            .outbox
-            .extend(known.map(|change| (change, write.at)));
+        self.changes.outbox.extend(known.map(|change| (change, write.at)));
     }
 }
 

@@ -90,11 +90,7 @@ impl Outbox {
     }
 
     fn prune(&mut self, before: Timestamp, limit: usize) -> usize {
-        let due = self
-            .published
-            .iter()
-            .take_while(|(at, _)| *at <= before)
-            .take(limit);
+        let due = self.published.iter().take_while(|(at, _)| *at <= before).take(limit);
         let due: Vec<(Timestamp, u64)> = due.copied().collect();
         for row in &due {
             self.published.remove(row);
@@ -106,21 +102,14 @@ impl Outbox {
 
 impl State {
     pub(super) fn version(&self, stream: &StreamId) -> Version {
-        Version(
-            self.streams
-                .get(stream)
-                .map_or(0, |indices| indices.len() as u64),
-        )
+        Version(self.streams.get(stream).map_or(0, |indices| indices.len() as u64))
     }
 
     /// Makes what a batch has staged durable.
     pub(super) fn absorb(&mut self, changes: Changes) {
         self.head = changes.head;
         for event in changes.events {
-            self.streams
-                .entry(event.stream.clone())
-                .or_default()
-                .push(self.events.len());
+            self.streams.entry(event.stream.clone()).or_default().push(self.events.len());
             self.events.push(event);
         }
         for (key, claimed) in changes.claims {
@@ -140,10 +129,7 @@ impl State {
                 self.counters.insert(counter, value);
             }
         }
-        changes
-            .rows
-            .into_iter()
-            .for_each(|row| self.outbox.add(row));
+        changes.rows.into_iter().for_each(|row| self.outbox.add(row));
         for (change, at) in changes.outbox {
             self.outbox.change(change, at);
         }
@@ -178,10 +164,6 @@ impl State {
         let old = now - INBOX_RETENTION;
         let sequences = self.sequences.remove_up_to(old, left).len();
         let ids = self.ids.remove_up_to(old, left - sequences).len();
-        Pruned {
-            claims,
-            outbox,
-            inbox: sequences + ids,
-        }
+        Pruned { claims, outbox, inbox: sequences + ids }
     }
 }

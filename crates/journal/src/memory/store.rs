@@ -76,8 +76,7 @@ impl Store for Session {
         let key = pair(tenant, key);
         self.read(|state| {
             let held = state.claims.get(&key);
-            held.filter(|(expires_at, _)| *expires_at > now)
-                .map(|(_, claimed)| claimed.clone())
+            held.filter(|(expires_at, _)| *expires_at > now).map(|(_, claimed)| claimed.clone())
         })
     }
 
@@ -96,22 +95,11 @@ impl Store for Session {
 
     fn processed_up_to(&self, consumer: &str, key: &str) -> Result<u64, StorageError> {
         let key = pair(consumer, key);
-        self.read(|state| {
-            state
-                .sequences
-                .get(&key)
-                .map_or(0, |(_, sequence)| *sequence)
-        })
+        self.read(|state| state.sequences.get(&key).map_or(0, |(_, sequence)| *sequence))
     }
 
     fn fence(&self, resource: &str) -> Result<Option<FencingToken>, StorageError> {
-        self.read(|state| {
-            state
-                .fences
-                .get(resource)
-                .copied()
-                .and_then(HighWater::highest)
-        })
+        self.read(|state| state.fences.get(resource).copied().and_then(HighWater::highest))
     }
 
     fn counter(&self, counter: &str) -> Result<i64, StorageError> {
@@ -129,9 +117,7 @@ impl Store for Session {
     fn outbox(&self, after: u64, limit: usize) -> Result<Vec<OutboxRow>, StorageError> {
         self.read(|state| {
             let rows = state.outbox.rows.range((Excluded(after), Unbounded));
-            rows.take(limit.min(READ_ROWS_MAX))
-                .map(|(_, row)| row.clone())
-                .collect()
+            rows.take(limit.min(READ_ROWS_MAX)).map(|(_, row)| row.clone()).collect()
         })
     }
 
@@ -147,13 +133,7 @@ impl Store for Session {
     }
 
     fn record(&self, space: &str, key: &str) -> Result<Option<Bytes>, StorageError> {
-        self.read(|state| {
-            state
-                .records
-                .get(space)
-                .and_then(|records| records.get(key))
-                .cloned()
-        })
+        self.read(|state| state.records.get(space).and_then(|records| records.get(key)).cloned())
     }
 
     fn records(
@@ -169,9 +149,7 @@ impl Store for Session {
         };
         self.read(|state| {
             let records: Option<&BTreeMap<_, _>> = state.records.get(space);
-            let rows = records
-                .into_iter()
-                .flat_map(|map| map.range::<str, _>((start, Unbounded)));
+            let rows = records.into_iter().flat_map(|map| map.range::<str, _>((start, Unbounded)));
             rows.take_while(|(key, _)| key.starts_with(prefix))
                 .take(limit.min(READ_ROWS_MAX))
                 .map(|(key, value)| (key.clone(), value.clone()))
@@ -198,9 +176,7 @@ impl Store for Session {
         self.read(|state| {
             let records: Option<&BTreeMap<_, _>> = state.records.get(space);
             let range = (Included(prefix), end);
-            let rows = records
-                .into_iter()
-                .flat_map(|map| map.range::<str, _>(range).rev());
+            let rows = records.into_iter().flat_map(|map| map.range::<str, _>(range).rev());
             rows.take(limit.min(READ_ROWS_MAX))
                 .map(|(key, value)| (key.clone(), value.clone()))
                 .collect()

@@ -5,18 +5,10 @@ use super::*;
 use crate::{Append, Engine as _, Expected, Fence, NewEvent, Position, RecordChange, StreamId};
 
 fn write(n: u8) -> Write {
-    let event = NewEvent {
-        kind: "placed".into(),
-        schema: 1,
-        payload: Bytes::from_static(b"{}"),
-    };
+    let event = NewEvent { kind: "placed".into(), schema: 1, payload: Bytes::from_static(b"{}") };
     let stream = StreamId::new("order", &n.to_string()).unwrap();
     let mut write = Write::at(Timestamp::from_millis(i64::from(n)));
-    write.appends.push(Append {
-        stream,
-        expected: Expected::Any,
-        events: vec![event],
-    });
+    write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
     write.records.push(RecordChange {
         space: "seen".into(),
         key: n.to_string(),
@@ -31,21 +23,13 @@ fn crashed(result: Result<impl Sized, StorageError>) -> bool {
 
 #[test]
 fn a_crash_keeps_the_batch_whole_or_not_at_all() {
-    for (step, survives) in [
-        (Step::Begin, false),
-        (Step::Staged, false),
-        (Step::Synced, true),
-    ] {
+    for (step, survives) in [(Step::Begin, false), (Step::Staged, false), (Step::Synced, true)] {
         let mut engine = Engine::new();
         engine.commit(&[write(1)]).unwrap();
         let disk = engine.disk();
         let before = disk.digest();
         let mut engine = Engine::recover(disk.clone()).with_faults(Faults::new(move |moment| {
-            if moment.step == step {
-                Decision::Crash
-            } else {
-                Decision::Continue
-            }
+            if moment.step == step { Decision::Crash } else { Decision::Continue }
         }));
         let store = engine.store();
         assert!(crashed(engine.commit(&[write(2), write(3)])));
@@ -59,11 +43,7 @@ fn a_crash_keeps_the_batch_whole_or_not_at_all() {
         let store = Engine::recover(disk.clone()).store();
         let expected = if survives { Position(3) } else { Position(1) };
         assert_eq!(store.head().unwrap().position, expected, "{step:?}");
-        assert_eq!(
-            store.record("seen", "3").unwrap().is_some(),
-            survives,
-            "{step:?}"
-        );
+        assert_eq!(store.record("seen", "3").unwrap().is_some(), survives, "{step:?}");
         assert_eq!(disk.digest() != before, survives, "{step:?}");
     }
 }
@@ -114,9 +94,7 @@ fn counting_up_visits_every_step() {
 fn a_seed_crashes_at_the_same_steps() {
     let survived = |seed| {
         let mut engine = Engine::new().with_faults(Faults::random(seed, 0.05));
-        (0..200)
-            .take_while(|n| engine.commit(&[write(*n)]).is_ok())
-            .count()
+        (0..200).take_while(|n| engine.commit(&[write(*n)]).is_ok()).count()
     };
     assert_eq!(survived(7), survived(7));
     let outcomes: std::collections::BTreeSet<usize> = (0..20).map(survived).collect();
@@ -130,9 +108,7 @@ fn the_digest_tells_contents_apart_and_nothing_else() {
         if at_once {
             engine.commit(writes).unwrap();
         } else {
-            writes
-                .iter()
-                .for_each(|write| drop(engine.commit(std::slice::from_ref(write))));
+            writes.iter().for_each(|write| drop(engine.commit(std::slice::from_ref(write))));
         }
         engine.disk()
     };
@@ -142,10 +118,7 @@ fn the_digest_tells_contents_apart_and_nothing_else() {
     assert_eq!(one.tally().events, 2);
 
     let mut fenced = writes.clone();
-    fenced[1].fence = Some(Fence {
-        resource: "zone/7".to_owned(),
-        token: FencingToken::FIRST,
-    });
+    fenced[1].fence = Some(Fence { resource: "zone/7".to_owned(), token: FencingToken::FIRST });
     assert_ne!(one.digest(), filled(&fenced, true).digest());
     let mut other = writes.clone();
     other[0].records[0].value = Some(Bytes::from_static(b"other"));

@@ -44,12 +44,7 @@ pub struct Changes<'a> {
 
 impl<'a> Changes<'a> {
     pub(super) fn new(store: &'a dyn Store, space: &'a str) -> Self {
-        Self {
-            store,
-            space,
-            batch: Layer::default(),
-            event: Layer::default(),
-        }
+        Self { store, space, batch: Layer::default(), event: Layer::default() }
     }
 
     /// The record under a key.
@@ -57,12 +52,7 @@ impl<'a> Changes<'a> {
     /// # Errors
     /// The storage failed.
     pub fn get(&self, key: &str) -> Result<Option<Bytes>, ApplyError> {
-        match self
-            .event
-            .records
-            .get(key)
-            .or_else(|| self.batch.records.get(key))
-        {
+        match self.event.records.get(key).or_else(|| self.batch.records.get(key)) {
             Some(value) => Ok(value.clone()),
             None => Ok(self.store.record(self.space, key)?),
         }
@@ -156,11 +146,7 @@ impl<'a> Changes<'a> {
         let space = self.space;
         let records = self.batch.records.into_iter();
         records
-            .map(|(key, value)| RecordChange {
-                space: space.to_owned().into(),
-                key,
-                value,
-            })
+            .map(|(key, value)| RecordChange { space: space.to_owned().into(), key, value })
             .collect()
     }
 }
@@ -168,10 +154,7 @@ impl<'a> Changes<'a> {
 impl std::fmt::Debug for Changes<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let changed = self.batch.records.len() + self.event.records.len();
-        f.debug_struct("Changes")
-            .field("space", &self.space)
-            .field("changed", &changed)
-            .finish()
+        f.debug_struct("Changes").field("space", &self.space).field("changed", &changed).finish()
     }
 }
 
@@ -205,10 +188,7 @@ mod tests {
         assert_eq!(changes.get("gone").unwrap(), None);
         assert!(changes.get_json::<bool>("new").is_err());
         let records = changes.into_records();
-        let keys: Vec<_> = records
-            .iter()
-            .map(|r| (r.key.as_str(), r.value.is_some()))
-            .collect();
+        let keys: Vec<_> = records.iter().map(|r| (r.key.as_str(), r.value.is_some())).collect();
         assert_eq!(keys, [("gone", false), ("new", true)]);
     }
 
@@ -247,9 +227,7 @@ mod tests {
             assert!(!changes.is_full(), "{n}");
             // Changing one record again does not fill the batch.
             for _ in 0..3 {
-                changes
-                    .put(n.to_string(), vec![0; PAYLOAD_BYTES_MAX])
-                    .unwrap();
+                changes.put(n.to_string(), vec![0; PAYLOAD_BYTES_MAX]).unwrap();
                 changes.accept_event();
             }
         }

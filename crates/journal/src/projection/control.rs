@@ -41,17 +41,14 @@ pub(super) struct Control {
 
 impl Control {
     pub(super) fn load(store: &dyn Store, name: &str) -> Result<Self, Error> {
-        let record = store.record(SPACE, name).map_err(|source| Error::Storage {
-            projection: name.to_owned(),
-            source,
-        })?;
+        let record = store
+            .record(SPACE, name)
+            .map_err(|source| Error::Storage { projection: name.to_owned(), source })?;
         record.map_or_else(
             || Ok(Self::default()),
             |bytes| {
-                serde_json::from_slice(&bytes).map_err(|source| Error::Control {
-                    projection: name.to_owned(),
-                    source,
-                })
+                serde_json::from_slice(&bytes)
+                    .map_err(|source| Error::Control { projection: name.to_owned(), source })
             },
         )
     }
@@ -65,10 +62,7 @@ impl Control {
     pub(super) fn begin(&mut self, version: u32) {
         self.newest += 1;
         self.retired.extend(self.building.take());
-        self.building = Some(Generation {
-            number: self.newest,
-            version,
-        });
+        self.building = Some(Generation { number: self.newest, version });
     }
 
     /// Makes what has been built live.
@@ -82,34 +76,18 @@ impl Control {
     /// stored one meanwhile.
     pub(super) fn store(&mut self, name: &str) -> Result<(RecordChange, Guard), Error> {
         self.revision += 1;
-        let value = serde_json::to_vec(self).map_err(|source| Error::Control {
-            projection: name.to_owned(),
-            source,
-        })?;
-        let record = RecordChange {
-            space: SPACE.into(),
-            key: name.to_owned(),
-            value: Some(value.into()),
-        };
+        let value = serde_json::to_vec(self)
+            .map_err(|source| Error::Control { projection: name.to_owned(), source })?;
+        let record =
+            RecordChange { space: SPACE.into(), key: name.to_owned(), value: Some(value.into()) };
         let bounds = self.revision..=self.revision;
-        Ok((
-            record,
-            Guard {
-                counter: revision_counter(name),
-                delta: 1,
-                bounds,
-            },
-        ))
+        Ok((record, Guard { counter: revision_counter(name), delta: 1, bounds }))
     }
 
     /// The guard that this is still the revision that is stored.
     pub(super) fn unchanged(&self, name: &str) -> Guard {
         let bounds = self.revision..=self.revision;
-        Guard {
-            counter: revision_counter(name),
-            delta: 0,
-            bounds,
-        }
+        Guard { counter: revision_counter(name), delta: 0, bounds }
     }
 }
 
@@ -129,10 +107,9 @@ pub(super) fn checkpoint(
     generation: Generation,
 ) -> Result<Position, Error> {
     let counter = checkpoint_counter(name, generation);
-    let value = store.counter(&counter).map_err(|source| Error::Storage {
-        projection: name.to_owned(),
-        source,
-    })?;
+    let value = store
+        .counter(&counter)
+        .map_err(|source| Error::Storage { projection: name.to_owned(), source })?;
     Ok(Position(value.max(0).unsigned_abs()))
 }
 
@@ -145,9 +122,5 @@ pub(super) fn move_checkpoint(
 ) -> Guard {
     // Positions are counted one by one; they do not come near 2⁶³.
     let [from, to] = [from, to].map(|position| i64::try_from(position.0).unwrap_or(i64::MAX));
-    Guard {
-        counter: checkpoint_counter(name, generation),
-        delta: to - from,
-        bounds: to..=to,
-    }
+    Guard { counter: checkpoint_counter(name, generation), delta: to - from, bounds: to..=to }
 }

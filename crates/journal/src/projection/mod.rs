@@ -126,9 +126,6 @@ pub struct Options {
 impl Default for Options {
     /// 500 events or 5 ms: no more than 200 commits a second, and a lag that nobody notices.
     fn default() -> Self {
-        Self {
-            batch_events: PROJECTION_BATCH_EVENTS,
-            batch_delay: Duration::from_millis(5),
-        }
+        Self { batch_events: PROJECTION_BATCH_EVENTS, batch_delay: Duration::from_millis(5) }
     }
 }

@@ -54,9 +54,7 @@ impl<P: Projection> Runner<P> {
         let name: Arc<str> = projection.name().into();
         let fits = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if !(1..=100).contains(&name.len()) || !name.bytes().all(fits) {
-            return Err(Error::Name {
-                name: name.to_string(),
-            });
+            return Err(Error::Name { name: name.to_string() });
         }
         let shared = Arc::new(Shared::default());
         let (sender, progress) = watch::channel(Progress::default());
@@ -91,13 +89,9 @@ impl<P: Projection> Runner<P> {
     /// An event could not be applied, somebody else runs the same projection, or the storage
     /// failed. [`View::progress`] has the same reason.
     pub async fn run(mut self) -> Result<(), Arc<Error>> {
-        self.progress
-            .send_modify(|progress| progress.condition = Condition::Running);
+        self.progress.send_modify(|progress| progress.condition = Condition::Running);
         let ended = match self.follow().await {
-            Err(Error::Journal {
-                source: crate::Error::Closed,
-                ..
-            }) => Ok(()),
+            Err(Error::Journal { source: crate::Error::Closed, .. }) => Ok(()),
             ended => ended.map_err(Arc::new),
         };
         self.progress.send_modify(|progress| {
@@ -168,9 +162,7 @@ impl<P: Projection> Runner<P> {
         self.commit(Write::at(self.clock.now())).await?;
         let version = self.projection.version();
         let mut control = Control::load(self.journal.store(), &self.name)?;
-        let unfit = control
-            .building
-            .is_some_and(|building| building.version != version);
+        let unfit = control.building.is_some_and(|building| building.version != version);
         if control.readable(version).is_some() && unfit {
             control.retired.extend(control.building.take());
             self.store(&mut control).await?;
@@ -213,10 +205,7 @@ impl<P: Projection> Runner<P> {
     /// Applies what the store has after a generation's checkpoint, one batch of it.
     async fn apply_stored(&mut self, control: &Control, of: Generation) -> Result<(), Error> {
         let at = self.checkpoint(of)?;
-        let events = self
-            .journal
-            .store()
-            .events(at, self.options.batch_events.max(1));
+        let events = self.journal.store().events(at, self.options.batch_events.max(1));
         let events = events.map_err(|source| self.storage(source))?;
         self.apply(control, of, &events).await
     }
@@ -232,13 +221,7 @@ impl<P: Projection> Runner<P> {
         let goal = match live {
             // The view never goes back, and it need not have run ahead.
             Some(live) => self.checkpoint(live)?,
-            None => {
-                self.journal
-                    .store()
-                    .head()
-                    .map_err(|source| self.storage(source))?
-                    .position
-            }
+            None => self.journal.store().head().map_err(|source| self.storage(source))?.position,
         };
         if built >= goal {
             control.switch();
@@ -309,17 +292,10 @@ impl<P: Projection> Runner<P> {
             }
             if to > from {
                 let records = changes.into_records();
-                let guards = vec![
-                    control.unchanged(&self.name),
-                    move_checkpoint(&self.name, of, from, to),
-                ];
+                let guards =
+                    vec![control.unchanged(&self.name), move_checkpoint(&self.name, of, from, to)];
                 let at = self.clock.now();
-                self.commit(Write {
-                    records,
-                    guards,
-                    ..Write::at(at)
-                })
-                .await?;
+                self.commit(Write { records, guards, ..Write::at(at) }).await?;
                 from = to;
                 self.report(control)?;
             }
@@ -337,20 +313,13 @@ impl<P: Projection> Runner<P> {
             return Ok(false);
         };
         let space = old.space(&self.name);
-        let found = self
-            .journal
-            .store()
-            .records(&space, "", None, PROJECTION_CLEAR_RECORDS);
+        let found = self.journal.store().records(&space, "", None, PROJECTION_CLEAR_RECORDS);
         let found = found.map_err(|source| self.storage(source))?;
         let mut write = Write::at(self.clock.now());
         let is_last = found.len() < PROJECTION_CLEAR_RECORDS;
         write.records = found
             .into_iter()
-            .map(|(key, _)| RecordChange {
-                space: space.clone().into(),
-                key,
-                value: None,
-            })
+            .map(|(key, _)| RecordChange { space: space.clone().into(), key, value: None })
             .collect();
         if is_last {
             let at = self.checkpoint(old)?;
@@ -368,11 +337,8 @@ impl<P: Projection> Runner<P> {
     /// Stores which generations there are.
     async fn store(&self, control: &mut Control) -> Result<(), Error> {
         let (record, guard) = control.store(&self.name)?;
-        let write = Write {
-            records: vec![record],
-            guards: vec![guard],
-            ..Write::at(self.clock.now())
-        };
+        let write =
+            Write { records: vec![record], guards: vec![guard], ..Write::at(self.clock.now()) };
         self.commit(write).await?;
         self.report(control)
     }
@@ -389,15 +355,10 @@ impl<P: Projection> Runner<P> {
                 }
                 // Only the guards of checkpoint and revision can refuse.
                 Err(crate::Error::Refused(Refusal::OutOfBounds { .. })) => {
-                    return Err(Error::Superseded {
-                        projection: self.name.to_string(),
-                    });
+                    return Err(Error::Superseded { projection: self.name.to_string() });
                 }
                 Err(source) => {
-                    return Err(Error::Journal {
-                        projection: self.name.to_string(),
-                        source,
-                    });
+                    return Err(Error::Journal { projection: self.name.to_string(), source });
                 }
             }
         }
@@ -410,10 +371,7 @@ impl<P: Projection> Runner<P> {
     fn report(&self, control: &Control) -> Result<(), Error> {
         let live = control.readable(self.projection.version());
         let live = live.map(|live| self.checkpoint(live)).transpose()?;
-        let building = control
-            .building
-            .map(|building| self.checkpoint(building))
-            .transpose()?;
+        let building = control.building.map(|building| self.checkpoint(building)).transpose()?;
         self.progress.send_modify(|progress| {
             progress.live = live;
             progress.building = building;
@@ -422,10 +380,7 @@ impl<P: Projection> Runner<P> {
     }
 
     fn storage(&self, source: StorageError) -> Error {
-        Error::Storage {
-            projection: self.name.to_string(),
-            source,
-        }
+        Error::Storage { projection: self.name.to_string(), source }
     }
 }
 
@@ -457,9 +412,7 @@ impl<P> Drop for Runner<P> {
 
 impl<P> fmt::Debug for Runner<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Runner").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
@@ -498,18 +451,10 @@ mod tests {
             Runner::new(journal.clone(), sim.clock(), Count, Options::default()).unwrap();
         sim.block_on(async move {
             let payload = "{}".into();
-            let event = NewEvent {
-                kind: "counted".into(),
-                schema: 1,
-                payload,
-            };
+            let event = NewEvent { kind: "counted".into(), schema: 1, payload };
             let (stream, expected) = (StreamId::new("order", "a").unwrap(), Expected::Any);
             let mut write = Write::default();
-            write.appends.push(Append {
-                stream,
-                expected,
-                events: vec![event; 5],
-            });
+            write.appends.push(Append { stream, expected, events: vec![event; 5] });
             journal.commit(write).await.unwrap();
 
             let mut control = runner.start().await.unwrap();

@@ -117,11 +117,7 @@ impl View {
         };
         let value = serde_json::from_slice(&bytes).map_err(|source| {
             let (projection, key) = (self.name.to_string(), key.to_owned());
-            Error::Shape {
-                projection,
-                key,
-                source,
-            }
+            Error::Shape { projection, key, source }
         })?;
         Ok(Some(value))
     }
@@ -161,17 +157,12 @@ impl View {
         let store = self.journal.store();
         let live = || {
             let live = Control::load(store, &self.name)?.readable(self.version);
-            live.ok_or_else(|| Error::Building {
-                projection: self.name.to_string(),
-            })
+            live.ok_or_else(|| Error::Building { projection: self.name.to_string() })
         };
         let mut before = live()?;
         loop {
-            let found =
-                look(store, &before.space(&self.name)).map_err(|source| Error::Storage {
-                    projection: self.name.to_string(),
-                    source,
-                })?;
+            let found = look(store, &before.space(&self.name))
+                .map_err(|source| Error::Storage { projection: self.name.to_string(), source })?;
             let after = live()?;
             if after == before {
                 return Ok(found);
@@ -201,9 +192,7 @@ impl View {
         let wait = progress.wait_for(|progress| there(progress) || progress.has_ended());
         match self.clock.timeout(limit, wait).await {
             Ok(Ok(found)) if there(&found) => Ok(()),
-            Ok(_) => Err(Error::Stopped {
-                projection: self.name.to_string(),
-            }),
+            Ok(_) => Err(Error::Stopped { projection: self.name.to_string() }),
             Err(_) => Err(Error::Behind {
                 projection: self.name.to_string(),
                 wanted: position,
@@ -220,9 +209,7 @@ impl View {
     /// # Errors
     /// [`Error::Stopped`] when nobody runs the projection.
     pub async fn rebuild(&self) -> Result<(), Error> {
-        let stopped = |_| Error::Stopped {
-            projection: self.name.to_string(),
-        };
+        let stopped = |_| Error::Stopped { projection: self.name.to_string() };
         let (done, switched) = oneshot::channel();
         self.rebuilds.send(done).await.map_err(|_| stopped(()))?;
         switched.await.map_err(|_| stopped(()))
@@ -287,9 +274,7 @@ mod tests {
         if let Some(before) = spaces.0 {
             write.records.push(record(before.space("nothing"), None));
         }
-        write
-            .records
-            .push(record(spaces.1.space("nothing"), Some(value)));
+        write.records.push(record(spaces.1.space("nothing"), Some(value)));
         control.switch();
         let (change, guard) = control.store("nothing").unwrap();
         write.records.push(change);

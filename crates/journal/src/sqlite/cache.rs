@@ -24,11 +24,7 @@ pub(super) struct Recent<K, V> {
 
 impl<K: Hash + Eq + Clone, V: Copy> Recent<K, V> {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            limit,
-        }
+        Self { young: HashMap::new(), old: HashMap::new(), limit }
     }
 
     pub(super) fn get<Q>(&mut self, key: &Q) -> Option<V>
@@ -74,11 +70,7 @@ pub(super) struct WriteBack<K, V> {
 
 impl<K: Hash + Eq + Clone, V: Copy> WriteBack<K, V> {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            known: Recent::new(limit),
-            changed: HashMap::new(),
-            undo: Vec::new(),
-        }
+        Self { known: Recent::new(limit), changed: HashMap::new(), undo: Vec::new() }
     }
 
     /// The value, when it is in memory.
@@ -87,10 +79,7 @@ impl<K: Hash + Eq + Clone, V: Copy> WriteBack<K, V> {
         K: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.changed
-            .get(key)
-            .copied()
-            .or_else(|| self.known.get(key))
+        self.changed.get(key).copied().or_else(|| self.known.get(key))
     }
 
     /// Remembers what was read from the database.

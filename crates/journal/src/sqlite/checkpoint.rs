@@ -96,10 +96,7 @@ impl Shared {
         desk.running = false;
         self.changed.notify_all();
         let idle = |desk: &mut Desk| !desk.requested && !desk.stop;
-        let mut desk = self
-            .changed
-            .wait_while(desk, idle)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut desk = self.changed.wait_while(desk, idle).unwrap_or_else(PoisonError::into_inner);
         desk.running = !desk.stop;
         desk.requested = false;
         desk.running
@@ -128,16 +125,14 @@ impl Checkpointer {
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let desk = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name("journal-checkpoint".into())
-            .spawn(move || {
-                while desk.next() {
-                    if let Err(error) = copy(&connection) {
-                        // Nothing is lost: the pages are in the log, and the next try copies them.
-                        tracing::warn!(%error, "a checkpoint failed");
-                    }
+        let thread = thread::Builder::new().name("journal-checkpoint".into()).spawn(move || {
+            while desk.next() {
+                if let Err(error) = copy(&connection) {
+                    // Nothing is lost: the pages are in the log, and the next try copies them.
+                    tracing::warn!(%error, "a checkpoint failed");
                 }
-            })?;
+            }
+        })?;
         Ok(Self {
             shared,
             thread: Some(thread),

@@ -24,15 +24,9 @@ pub(super) fn commit(
     state: &mut State,
     writes: &[Write],
 ) -> Result<Vec<std::result::Result<Applied, Refusal>>> {
-    let mut batch = Batch {
-        sql: Statements::new(connection),
-        state,
-    };
+    let mut batch = Batch { sql: Statements::new(connection), state };
     batch.sql.get(Sql::Begin)?.execute(())?;
-    let done = writes
-        .iter()
-        .map(|write| batch.apply(write))
-        .collect::<Result<Vec<_>>>();
+    let done = writes.iter().map(|write| batch.apply(write)).collect::<Result<Vec<_>>>();
     let done = done.and_then(|outcomes| {
         batch.settle()?;
         batch.sql.get(Sql::Commit)?.execute(())?;
@@ -93,10 +87,7 @@ impl Batch<'_> {
     }
 
     fn names(&self) -> RwLockReadGuard<'_, Names> {
-        self.state
-            .names
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.state.names.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The stored form of a name, giving it a number if there is one left.
@@ -122,11 +113,7 @@ impl Batch<'_> {
         if known.is_some() {
             return Ok(known);
         }
-        let mut names = self
-            .state
-            .names
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut names = self.state.names.write().unwrap_or_else(PoisonError::into_inner);
         let Some(code) = names.add(name) else {
             return Ok(None);
         };

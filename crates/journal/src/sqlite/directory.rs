@@ -37,10 +37,7 @@ impl Directory {
         let failed = |context| move |source| io_error(path, context, source);
         if !path.exists() {
             private_directory(path).map_err(failed("making the journal's directory"))?;
-            if let Some(parent) = path
-                .parent()
-                .filter(|parent| !parent.as_os_str().is_empty())
-            {
+            if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
                 sync_directory(parent)
                     .map_err(failed("syncing the directory above the journal"))?;
             }
@@ -77,18 +74,13 @@ impl Directory {
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
-                return Err(StorageError::InUse {
-                    path: path.to_owned(),
-                });
+                return Err(StorageError::InUse { path: path.to_owned() });
             }
             Err(TryLockError::Error(source)) => {
                 return Err(io_error(path, "locking the journal", source));
             }
         }
-        let directory = Self {
-            path: path.to_owned(),
-            _lock: lock,
-        };
+        let directory = Self { path: path.to_owned(), _lock: lock };
         directory.check_magic()?;
         Ok(directory)
     }
@@ -107,10 +99,7 @@ impl Directory {
             return Ok(());
         }
         let what = format!("{DATABASE} does not begin like a database");
-        Err(StorageError::Damaged {
-            path: self.path.clone(),
-            what,
-        })
+        Err(StorageError::Damaged { path: self.path.clone(), what })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -124,24 +113,18 @@ impl Directory {
 
 /// Shorthand for [`StorageError::Foreign`].
 pub(super) fn foreign(path: &Path, what: impl Into<String>) -> StorageError {
-    StorageError::Foreign {
-        path: path.to_owned(),
-        what: what.into(),
-    }
+    StorageError::Foreign { path: path.to_owned(), what: what.into() }
 }
 
 /// What the operating system reports.
 pub(super) fn io_error(path: &Path, context: &'static str, source: io::Error) -> StorageError {
     match source.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StorageError::DiskFull {
-            path: path.to_owned(),
-        },
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            StorageError::DiskFull { path: path.to_owned() }
+        }
         kind => {
             let source = io::Error::new(kind, format!("{}: {source}", path.display()));
-            StorageError::Other {
-                context,
-                source: Box::new(source),
-            }
+            StorageError::Other { context, source: Box::new(source) }
         }
     }
 }
@@ -154,10 +137,7 @@ fn refuse_strangers(path: &Path) -> Result<(), StorageError> {
         let name = entry.file_name();
         if !HARMLESS.iter().any(|harmless| name == *harmless) {
             let name = name.to_string_lossy();
-            return Err(foreign(
-                path,
-                format!("it holds {name:?}; name an empty directory"),
-            ));
+            return Err(foreign(path, format!("it holds {name:?}; name an empty directory")));
         }
     }
     Ok(())
@@ -183,9 +163,5 @@ fn private_directory(path: &Path) -> io::Result<()> {
 
 /// Makes the names in a directory durable.
 fn sync_directory(path: &Path) -> io::Result<()> {
-    if cfg!(unix) {
-        File::open(path)?.sync_all()
-    } else {
-        Ok(())
-    }
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
 }

@@ -77,16 +77,8 @@ struct Scratch {
 impl Scratch {
     fn create(directory: &Path) -> io::Result<Self> {
         let path = directory.join(format!(".fdatasync-probe-{}", std::process::id()));
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .open(&path)?;
-        Ok(Self {
-            file,
-            path,
-            removed: false,
-        })
+        let file = OpenOptions::new().create(true).truncate(true).write(true).open(&path)?;
+        Ok(Self { file, path, removed: false })
     }
 
     fn remove(&mut self) -> io::Result<()> {

@@ -48,23 +48,18 @@ impl Fault {
         match (self, code) {
             (Self::Damaged(what), _) => StorageError::Damaged { path, what },
             (fault, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) => {
-                StorageError::Damaged {
-                    path,
-                    what: fault.to_string(),
-                }
+                StorageError::Damaged { path, what: fault.to_string() }
             }
             (_, Some(ErrorCode::DiskFull)) => StorageError::DiskFull { path },
             (_, Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)) => {
                 StorageError::InUse { path }
             }
-            (Self::Sqlite(error), _) if is_unreadable(&error) => StorageError::Damaged {
-                path,
-                what: error.to_string(),
-            },
-            (fault, _) => StorageError::Other {
-                context,
-                source: Box::new(Located { path, fault }),
-            },
+            (Self::Sqlite(error), _) if is_unreadable(&error) => {
+                StorageError::Damaged { path, what: error.to_string() }
+            }
+            (fault, _) => {
+                StorageError::Other { context, source: Box::new(Located { path, fault }) }
+            }
         }
     }
 }

@@ -122,24 +122,9 @@ impl Engine {
         let checkpointer = Checkpointer::start(second.map_err(at)?, length, &options)
             .map_err(|source| directory::io_error(path, "starting the checkpointer", source))?;
         let names = Arc::clone(&state.names);
-        let reading = Reading::new(
-            &directory,
-            options.readers,
-            options.reader_cache_bytes,
-            names,
-        );
-        let open = Open {
-            checkpointer,
-            connection,
-            state,
-            sweeps: Sweeps::default(),
-            directory,
-        };
-        Ok(Self {
-            open: Some(open),
-            reading: Arc::new(reading),
-            failed: false,
-        })
+        let reading = Reading::new(&directory, options.readers, options.reader_cache_bytes, names);
+        let open = Open { checkpointer, connection, state, sweeps: Sweeps::default(), directory };
+        Ok(Self { open: Some(open), reading: Arc::new(reading), failed: false })
     }
 
     fn release(&mut self) -> Result<(), StorageError> {
@@ -174,11 +159,7 @@ fn prepare(directory: &Directory, cache_bytes: usize) -> Result<Connection, Unus
         Found::Empty => 0,
         Found::Journal(found) if found > schema::CURRENT => {
             let (path, supported) = (path.to_owned(), schema::CURRENT);
-            return Err(Unusable::Error(StorageError::Newer {
-                path,
-                found,
-                supported,
-            }));
+            return Err(Unusable::Error(StorageError::Newer { path, found, supported }));
         }
         Found::Journal(found) => found,
         Found::Foreign => {
@@ -227,12 +208,7 @@ impl crate::Engine for Engine {
             Some(open) if !self.failed => open,
             _ => return Err(at(Fault::Closed("the journal is closed"))),
         };
-        let Open {
-            connection,
-            state,
-            sweeps,
-            ..
-        } = open;
+        let Open { connection, state, sweeps, .. } = open;
         prune::prune(connection, state, sweeps, now, limit).map_err(|fault| {
             // Old rows may stay, but no answer may be given before its bytes are durable.
             self.failed = !connection::is_durable(connection);
@@ -260,8 +236,6 @@ impl Drop for Engine {
 
 impl fmt::Debug for Engine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Engine")
-            .field("path", &self.reading.path)
-            .finish_non_exhaustive()
+        f.debug_struct("Engine").field("path", &self.reading.path).finish_non_exhaustive()
     }
 }

@@ -58,9 +58,7 @@ impl Names {
     }
 
     fn name(&self, code: u8) -> Option<&str> {
-        self.names
-            .get(usize::from(code).checked_sub(1)?)
-            .map(AsRef::as_ref)
+        self.names.get(usize::from(code).checked_sub(1)?).map(AsRef::as_ref)
     }
 
     /// The text that a stored key stands for.
@@ -83,11 +81,7 @@ impl Names {
 /// UUID give back the very same text.
 pub(super) fn canonical_uuid(text: &str) -> Option<Uuid> {
     let canonical = text.len() == 36 && !text.bytes().any(|byte| byte.is_ascii_uppercase());
-    if canonical {
-        Uuid::try_parse_ascii(text.as_bytes()).ok()
-    } else {
-        None
-    }
+    if canonical { Uuid::try_parse_ascii(text.as_bytes()).ok() } else { None }
 }
 
 /// `prefix/uuid` in its parts.
@@ -142,9 +136,7 @@ pub(super) enum Name {
 impl Name {
     /// The stored form of a name, for looking it up.
     pub(super) fn of(name: &str, names: &Names) -> Self {
-        names
-            .code(name)
-            .map_or_else(|| Self::Text(name.into()), Self::Code)
+        names.code(name).map_or_else(|| Self::Text(name.into()), Self::Code)
     }
 }
 
@@ -194,9 +186,7 @@ mod tests {
 
     fn there_and_back(text: &str, names: &Names) -> String {
         let key = Key::of(text, names);
-        let ToSqlOutput::Borrowed(value) = key.to_sql().unwrap() else {
-            panic!("borrowed")
-        };
+        let ToSqlOutput::Borrowed(value) = key.to_sql().unwrap() else { panic!("borrowed") };
         names.text(value).unwrap()
     }
 
@@ -209,21 +199,13 @@ mod tests {
         for key in [ID, &upper, &simple, "c1", ""] {
             let text = format!("order/{key}");
             assert_eq!(there_and_back(&text, &names), text);
-            assert_eq!(
-                matches!(Key::of(&text, &names), Key::Id(_)),
-                key == ID,
-                "{text}"
-            );
+            assert_eq!(matches!(Key::of(&text, &names), Key::Id(_)), key == ID, "{text}");
         }
         assert_eq!(
             Key::of(&format!("unknown/{ID}"), &names),
             Key::Text(format!("unknown/{ID}").into())
         );
-        assert_eq!(
-            split(&format!("é{ID}")),
-            None,
-            "not at a character's border"
-        );
+        assert_eq!(split(&format!("é{ID}")), None, "not at a character's border");
     }
 
     #[test]
@@ -236,10 +218,7 @@ mod tests {
             (names.code("0"), names.code("254"), names.code("255")),
             (Some(1), Some(255), None)
         );
-        assert_eq!(
-            there_and_back(&format!("254/{ID}"), &names),
-            format!("254/{ID}")
-        );
+        assert_eq!(there_and_back(&format!("254/{ID}"), &names), format!("254/{ID}"));
     }
 
     proptest! {

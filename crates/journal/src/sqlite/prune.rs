@@ -33,11 +33,7 @@ pub(super) struct Sweeps {
 
 impl Default for Sweeps {
     fn default() -> Self {
-        Self {
-            claims: 0,
-            ids: 0,
-            sequences: START,
-        }
+        Self { claims: 0, ids: 0, sequences: START }
     }
 }
 
@@ -77,11 +73,7 @@ fn step(
     let sequences = sequences(connection, state, &mut sweeps.sequences, old, left)?;
     let ids = by_age(connection, &IDS, &mut sweeps.ids, old, left - sequences)?;
     connection.prepare_cached("COMMIT")?.execute(())?;
-    Ok(Pruned {
-        claims,
-        outbox,
-        inbox: sequences + ids,
-    })
+    Ok(Pruned { claims, outbox, inbox: sequences + ids })
 }
 
 /// A table in the order of time.
@@ -181,44 +173,29 @@ fn remove_rows(
 ) -> Result<usize> {
     let ends = (first.cast_signed(), end.cast_signed());
     let run = |sql: &str, ends: (i64, i64)| connection.prepare_cached(sql)?.execute(ends);
-    let removed = run(
-        "DELETE FROM outbox_messages WHERE seq BETWEEN ?1 AND ?2",
-        ends,
-    )?;
-    run(
-        "DELETE FROM outbox_refused WHERE seq BETWEEN ?1 AND ?2",
-        ends,
-    )?;
+    let removed = run("DELETE FROM outbox_messages WHERE seq BETWEEN ?1 AND ?2", ends)?;
+    run("DELETE FROM outbox_refused WHERE seq BETWEEN ?1 AND ?2", ends)?;
     if end < last {
         let rest = "INSERT INTO outbox_published (first, last, at) \
              SELECT ?2 + 1, last, at FROM outbox_published WHERE first = ?1";
         run(rest, ends)?;
     }
     if end <= state.published.low_water() {
-        run(
-            "DELETE FROM outbox_published WHERE first = ?1 AND ?2 >= ?1",
-            ends,
-        )?;
+        run("DELETE FROM outbox_published WHERE first = ?1 AND ?2 >= ?1", ends)?;
         // So may be what was kept of earlier ones.
         connection
             .prepare_cached("DELETE FROM outbox_published WHERE first < ?1 AND at IS NULL")?
             .execute([ends.0])?;
     } else {
         // An older row still waits. The next start must know that these have been published.
-        run(
-            "UPDATE outbox_published SET last = ?2, at = NULL WHERE first = ?1",
-            ends,
-        )?;
+        run("UPDATE outbox_published SET last = ?2, at = NULL WHERE first = ?1", ends)?;
         let merged = run(
             "UPDATE outbox_published SET last = ?2 WHERE last = ?1 - 1 AND at IS NULL \
              AND first = (SELECT max(first) FROM outbox_published WHERE first < ?1)",
             ends,
         )?;
         if merged > 0 {
-            run(
-                "DELETE FROM outbox_published WHERE first = ?1 AND ?2 >= ?1",
-                ends,
-            )?;
+            run("DELETE FROM outbox_published WHERE first = ?1 AND ?2 >= ?1", ends)?;
         }
     }
     Ok(removed)
@@ -311,9 +288,7 @@ mod tests {
         let mut engine = Engine::open(scratch.path(), Options::default()).unwrap();
         // Within a transaction, neither can pruning begin nor the mode of syncing be changed.
         let connection = &engine.open.as_ref().unwrap().connection;
-        connection
-            .pragma_update(None, "synchronous", "normal")
-            .unwrap();
+        connection.pragma_update(None, "synchronous", "normal").unwrap();
         connection.execute_batch("BEGIN").unwrap();
         assert!(engine.prune(Timestamp::EPOCH, 10).is_err());
         assert!(engine.commit(&[]).is_err());
@@ -324,14 +299,10 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         let mut engine = Engine::open(scratch.path(), Options::default()).unwrap();
         let connection = &engine.open.as_ref().unwrap().connection;
-        connection
-            .execute_batch("ALTER TABLE inbox_ids RENAME TO elsewhere")
-            .unwrap();
+        connection.execute_batch("ALTER TABLE inbox_ids RENAME TO elsewhere").unwrap();
         assert!(engine.prune(Timestamp::EPOCH, 10).is_err());
         let connection = &engine.open.as_ref().unwrap().connection;
-        connection
-            .execute_batch("ALTER TABLE elsewhere RENAME TO inbox_ids")
-            .unwrap();
+        connection.execute_batch("ALTER TABLE elsewhere RENAME TO inbox_ids").unwrap();
         engine.commit(&[]).unwrap();
         engine.prune(Timestamp::EPOCH, 10).unwrap();
     }

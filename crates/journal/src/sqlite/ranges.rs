@@ -19,10 +19,7 @@ pub(super) struct Published {
 impl Published {
     /// Everything up to and including `up_to`, nothing else yet.
     pub(super) fn up_to(up_to: u64) -> Self {
-        Self {
-            up_to,
-            above: BTreeMap::new(),
-        }
+        Self { up_to, above: BTreeMap::new() }
     }
 
     /// Every number up to and including this one is in the set.
@@ -40,11 +37,7 @@ impl Published {
         let (mut next, end) = ((*range.start()).max(self.up_to + 1), *range.end());
         let mut new = Vec::new();
         let (mut first, mut last) = (next, end);
-        let before = self
-            .above
-            .range(..=next)
-            .next_back()
-            .map(|(first, last)| (*first, *last));
+        let before = self.above.range(..=next).next_back().map(|(first, last)| (*first, *last));
         if let Some((start, stop)) = before
             && stop + 1 >= next
         {
@@ -56,11 +49,8 @@ impl Published {
             return new;
         }
         let reach = end.saturating_add(1);
-        let touched: Vec<(u64, u64)> = self
-            .above
-            .range(first..=reach)
-            .map(|(first, last)| (*first, *last))
-            .collect();
+        let touched: Vec<(u64, u64)> =
+            self.above.range(first..=reach).map(|(first, last)| (*first, *last)).collect();
         for (start, stop) in touched {
             if start > next {
                 new.push(next..=start - 1);

@@ -32,13 +32,7 @@ pub(super) struct Readers {
 impl Readers {
     pub(super) fn new(database: PathBuf, limit: usize, cache_bytes: usize) -> Self {
         let (desk, returned) = (Mutex::default(), Condvar::new());
-        Self {
-            desk,
-            returned,
-            database,
-            limit: limit.max(1),
-            cache_bytes,
-        }
+        Self { desk, returned, database, limit: limit.max(1), cache_bytes }
     }
 
     fn desk(&self) -> MutexGuard<'_, Desk> {
@@ -57,17 +51,12 @@ impl Readers {
     fn take(&self) -> Result<Lent<'_>> {
         let full =
             |desk: &mut Desk| desk.idle.is_empty() && desk.open >= self.limit && !desk.closed;
-        let mut desk = self
-            .returned
-            .wait_while(self.desk(), full)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut desk =
+            self.returned.wait_while(self.desk(), full).unwrap_or_else(PoisonError::into_inner);
         if desk.closed {
             return Err(CLOSED);
         }
-        let mut lent = Lent {
-            pool: self,
-            connection: desk.idle.pop(),
-        };
+        let mut lent = Lent { pool: self, connection: desk.idle.pop() };
         if lent.connection.is_none() {
             desk.open += 1;
             drop(desk);

@@ -75,9 +75,7 @@ pub(super) fn outbox_row(row: &Row<'_>, names: &Names) -> Result<OutboxRow> {
     let seq = unsigned(row, 0)?;
     let (message, created_at) = match row.get::<_, Option<i64>>(17)? {
         Some(position) if row.get::<_, Option<i64>>(9)?.is_none() => {
-            return damaged(format!(
-                "outbox row {seq} refers to the missing event {position}"
-            ));
+            return damaged(format!("outbox row {seq} refers to the missing event {position}"));
         }
         Some(_) => {
             let event = event(row, 9, names)?;

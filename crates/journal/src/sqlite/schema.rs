@@ -99,9 +99,7 @@ mod tests {
     fn a_missing_index_is_noticed() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection, 0).unwrap();
-        connection
-            .execute_batch("DROP INDEX claims_by_digest")
-            .unwrap();
+        connection.execute_batch("DROP INDEX claims_by_digest").unwrap();
         let error = check(&connection).unwrap_err().to_string();
         assert!(error.contains("claims_by_digest"), "{error}");
     }

@@ -111,20 +111,14 @@ pub(super) fn load_head(connection: &Connection) -> Result<(Head, u64, u64)> {
     let Some(row) = rows.next()? else {
         return damaged("the row with the head is missing");
     };
-    let head = Head {
-        position: Position(unsigned(row, 0)?),
-        hash: Hash(fixed(row, 1)?),
-    };
+    let head = Head { position: Position(unsigned(row, 0)?), hash: Hash(fixed(row, 1)?) };
     Ok((head, unsigned(row, 2)?, unsigned(row, 3)?))
 }
 
 /// Compares the head with the last event, and that one with its predecessor. A tail that is cut
 /// off, or an old copy of a part of the file, shows here.
 fn check_tail(connection: &Connection, names: &Names, head: Head, outbox_seq: u64) -> Result<()> {
-    let text = format!(
-        "SELECT {} FROM events ORDER BY position DESC LIMIT 2",
-        rows::EVENT
-    );
+    let text = format!("SELECT {} FROM events ORDER BY position DESC LIMIT 2", rows::EVENT);
     let mut statement = connection.prepare(&text)?;
     let mut rows = statement.query(())?;
     let mut tail = Vec::with_capacity(2);
@@ -134,9 +128,7 @@ fn check_tail(connection: &Connection, names: &Names, head: Head, outbox_seq: u6
     let found = tail.first().map_or(Position::START, |event| event.position);
     if found != head.position {
         let expected = head.position;
-        return damaged(format!(
-            "the last event is {found}, but {expected} was committed"
-        ));
+        return damaged(format!("the last event is {found}, but {expected} was committed"));
     }
     if let Some(last) = tail.first() {
         if last.hash != head.hash {
@@ -151,9 +143,7 @@ fn check_tail(connection: &Connection, names: &Names, head: Head, outbox_seq: u6
         }
     }
     let last_row = connection
-        .query_row("SELECT max(seq) FROM outbox_messages", (), |row| {
-            row.get::<_, Option<i64>>(0)
-        })?
+        .query_row("SELECT max(seq) FROM outbox_messages", (), |row| row.get::<_, Option<i64>>(0))?
         .map_or(0, i64::cast_unsigned);
     if last_row > outbox_seq {
         return damaged(format!(

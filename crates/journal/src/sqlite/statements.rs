@@ -69,10 +69,7 @@ pub(super) struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     pub(super) fn new(connection: &'c Connection) -> Self {
-        Self {
-            connection,
-            prepared: [const { None }; COUNT],
-        }
+        Self { connection, prepared: [const { None }; COUNT] }
     }
 
     /// The statement, ready for its parameters.

@@ -36,11 +36,7 @@ impl Reading {
         names: Arc<RwLock<Names>>,
     ) -> Self {
         let readers = Readers::new(directory.database(), readers, cache_bytes);
-        Self {
-            readers,
-            names,
-            path: directory.path().to_owned(),
-        }
+        Self { readers, names, path: directory.path().to_owned() }
     }
 
     fn names(&self) -> RwLockReadGuard<'_, Names> {
@@ -51,9 +47,7 @@ impl Reading {
         &self,
         work: impl FnOnce(&Connection) -> Result<T>,
     ) -> std::result::Result<T, StorageError> {
-        self.readers
-            .read(work)
-            .map_err(|fault| fault.at(&self.path, "reading the journal"))
+        self.readers.read(work).map_err(|fault| fault.at(&self.path, "reading the journal"))
     }
 
     /// One value of one row, or nothing.
@@ -64,9 +58,7 @@ impl Reading {
     ) -> std::result::Result<Option<i64>, StorageError> {
         self.read(|connection| {
             let mut statement = connection.prepare_cached(sql)?;
-            Ok(statement
-                .query_row(parameters, |row| row.get(0))
-                .optional()?)
+            Ok(statement.query_row(parameters, |row| row.get(0)).optional()?)
         })
     }
 
@@ -98,16 +90,9 @@ impl Reading {
         let space = Name::of(space, &self.names());
         let sql = format!("SELECT key, value FROM records WHERE space = ?1 AND {bounds} LIMIT ?4");
         let [prefix, other] = parameters;
-        self.rows(
-            &sql,
-            rusqlite::params![space, prefix, other, capped(limit)],
-            |row, _| {
-                Ok((
-                    row.get(0)?,
-                    Bytes::copy_from_slice(row.get_ref(1)?.as_blob()?),
-                ))
-            },
-        )
+        self.rows(&sql, rusqlite::params![space, prefix, other, capped(limit)], |row, _| {
+            Ok((row.get(0)?, Bytes::copy_from_slice(row.get_ref(1)?.as_blob()?)))
+        })
     }
 }
 
@@ -180,9 +165,7 @@ impl Store for Reading {
     fn version(&self, stream: &StreamId) -> std::result::Result<Version, StorageError> {
         let key = Key::of(stream.as_str(), &self.names());
         let sql = "SELECT version FROM streams WHERE stream = ?1";
-        Ok(Version(
-            self.number(sql, [key])?.map_or(0, i64::cast_unsigned),
-        ))
+        Ok(Version(self.number(sql, [key])?.map_or(0, i64::cast_unsigned)))
     }
 
     fn events(
@@ -191,9 +174,7 @@ impl Store for Reading {
         limit: usize,
     ) -> std::result::Result<Vec<Event>, StorageError> {
         let sql = select_events("FROM events WHERE position > ?1 ORDER BY position LIMIT ?2");
-        self.rows(&sql, (stored(after.0), capped(limit)), |row, names| {
-            rows::event(row, 0, names)
-        })
+        self.rows(&sql, (stored(after.0), capped(limit)), |row, names| rows::event(row, 0, names))
     }
 
     fn claimed(
@@ -243,9 +224,7 @@ impl Store for Reading {
     }
 
     fn counter(&self, counter: &str) -> std::result::Result<i64, StorageError> {
-        Ok(self
-            .number("SELECT value FROM counters WHERE name = ?1", [counter])?
-            .unwrap_or(0))
+        Ok(self.number("SELECT value FROM counters WHERE name = ?1", [counter])?.unwrap_or(0))
     }
 
     /// Goes from one gap between the published ranges to the next, and does not look at what is
@@ -260,10 +239,8 @@ impl Store for Reading {
             let (_, last_row, published_up_to) = load_head(&snapshot)?;
             let mut next = after.max(published_up_to).saturating_add(1);
             let mut found = Vec::new();
-            let sql = format!(
-                "{}WHERE m.seq BETWEEN ?1 AND ?2 ORDER BY m.seq LIMIT ?3",
-                rows::OUTBOX
-            );
+            let sql =
+                format!("{}WHERE m.seq BETWEEN ?1 AND ?2 ORDER BY m.seq LIMIT ?3", rows::OUTBOX);
             let mut messages = snapshot.prepare_cached(&sql)?;
             let mut before = snapshot.prepare_cached(
                 "SELECT last FROM outbox_published WHERE first <= ?1 ORDER BY first DESC LIMIT 1",
@@ -273,16 +250,12 @@ impl Store for Reading {
             )?;
             let limit = limit.min(READ_ROWS_MAX);
             while next <= last_row && found.len() < limit {
-                let taken = before
-                    .query_row([stored(next)], |row| unsigned(row, 0))
-                    .optional()?;
+                let taken = before.query_row([stored(next)], |row| unsigned(row, 0)).optional()?;
                 if let Some(last) = taken.filter(|last| *last >= next) {
                     next = last + 1;
                     continue;
                 }
-                let stop = behind
-                    .query_row([stored(next)], |row| unsigned(row, 0))
-                    .optional()?;
+                let stop = behind.query_row([stored(next)], |row| unsigned(row, 0)).optional()?;
                 let end = stop.map_or(last_row, |first| first - 1);
                 let room = capped(limit - found.len());
                 let mut rows = messages.query((stored(next), stored(end), room))?;

@@ -73,14 +73,8 @@ impl fmt::Display for Report {
             return write!(f, "{events} events, none damaged");
         }
         let event = self.event.iter().map(|finding| format!("event {finding}"));
-        let structure = self
-            .structure
-            .iter()
-            .map(|finding| format!("database: {finding}"));
-        let outbox = self
-            .outbox
-            .iter()
-            .map(|finding| format!("outbox: {finding}"));
+        let structure = self.structure.iter().map(|finding| format!("database: {finding}"));
+        let outbox = self.outbox.iter().map(|finding| format!("outbox: {finding}"));
         let findings: Vec<String> = event.chain(structure).chain(outbox).collect();
         f.write_str(&findings.join("\n"))
     }
@@ -107,11 +101,7 @@ pub fn verify(
     match schema::inspect(&connection).map_err(at)? {
         Found::Journal(found) if found > schema::CURRENT => {
             let (path, supported) = (path.to_owned(), schema::CURRENT);
-            return Err(StorageError::Newer {
-                path,
-                found,
-                supported,
-            });
+            return Err(StorageError::Newer { path, found, supported });
         }
         Found::Journal(_) => {}
         Found::Empty => return Err(foreign(path, "it is empty")),
@@ -131,12 +121,7 @@ pub fn verify(
     let event = events(&store, |step| progress(Step::Events(step)));
     progress(Step::Outbox);
     let outbox = outbox(&connection).unwrap_or_else(|fault| vec![fault.to_string()]);
-    Ok(Report {
-        head: store.head().ok(),
-        structure,
-        event,
-        outbox,
-    })
+    Ok(Report { head: store.head().ok(), structure, event, outbox })
 }
 
 fn structure(connection: &rusqlite::Connection) -> Result<Vec<String>> {
@@ -146,12 +131,7 @@ fn structure(connection: &rusqlite::Connection) -> Result<Vec<String>> {
     while let Some(row) = rows.next()? {
         // A finding can span lines, the first of which only names the database.
         let finding: String = row.get(0)?;
-        findings.extend(
-            finding
-                .lines()
-                .filter(|line| !line.starts_with("***"))
-                .map(str::to_owned),
-        );
+        findings.extend(finding.lines().filter(|line| !line.starts_with("***")).map(str::to_owned));
     }
     findings.retain(|finding| finding != "ok");
     findings.truncate(FINDINGS_MAX);
@@ -220,9 +200,7 @@ fn outbox(connection: &rusqlite::Connection) -> Result<Vec<String>> {
     )?;
     let rows = check.query_map([FINDINGS_MAX as i64], |row| {
         let (seq, event): (i64, i64) = (row.get(0)?, row.get(1)?);
-        Ok(format!(
-            "row {seq} refers to event {event}, which is missing"
-        ))
+        Ok(format!("row {seq} refers to event {event}, which is missing"))
     })?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

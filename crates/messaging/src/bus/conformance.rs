@@ -56,19 +56,12 @@ fn parcel(ticket: u64, topic: &'static str, key: u64, sequence: u64) -> Parcel {
         sequence,
         payload: "{}".into(),
     };
-    Parcel {
-        ticket,
-        envelope: Envelope::foreign(message),
-    }
+    Parcel { ticket, envelope: Envelope::foreign(message) }
 }
 
 fn subscription(group: &str, topics: &[&str], lanes: usize) -> Subscription {
     let topics = topics.iter().map(|&topic| topic.to_owned()).collect();
-    Subscription {
-        group: group.into(),
-        topics,
-        lanes,
-    }
+    Subscription { group: group.into(), topics, lanes }
 }
 
 /// Receives until `count` messages have come, and accepts all.
@@ -106,9 +99,7 @@ async fn answers(clock: &Clock, receipts: &Receipts, count: usize) -> BTreeMap<u
 pub async fn keys_stay_in_order_and_in_their_lane<F: Fixture>(fixture: &F) {
     let (bus, mut lanes) = fixture.start(&[subscription("g", &["t"], 3)]).await;
     let (clock, receipts) = (fixture.clock(), Receipts::new());
-    let parcels: Vec<_> = (0..300)
-        .map(|n| parcel(n, "t", n % 10, n / 10 + 1))
-        .collect();
+    let parcels: Vec<_> = (0..300).map(|n| parcel(n, "t", n % 10, n / 10 + 1)).collect();
     let mut expected: Vec<usize> = vec![0; 3];
     for parcel in &parcels {
         let id = &parcel.envelope.aggregate_id;
@@ -127,38 +118,21 @@ pub async fn keys_stay_in_order_and_in_their_lane<F: Fixture>(fixture: &F) {
     }
     assert_eq!(last.len(), 10);
     assert!(last.values().all(|&last| last == 30));
-    assert!(
-        answers(&clock, &receipts, 300)
-            .await
-            .values()
-            .all(|&taken| taken)
-    );
+    assert!(answers(&clock, &receipts, 300).await.values().all(|&taken| taken));
 }
 
 /// Two groups get each message, once each.
 pub async fn every_group_gets_every_message<F: Fixture>(fixture: &F) {
-    let groups = [
-        subscription("a", &["t"], 1),
-        subscription("b", &["t", "u"], 1),
-    ];
+    let groups = [subscription("a", &["t"], 1), subscription("b", &["t", "u"], 1)];
     let (bus, mut lanes) = fixture.start(&groups).await;
     let (clock, receipts) = (fixture.clock(), Receipts::new());
-    bus.publish(
-        (0..20).map(|n| parcel(n, "t", 1, n + 1)).collect(),
-        &receipts,
-    )
-    .await;
+    bus.publish((0..20).map(|n| parcel(n, "t", 1, n + 1)).collect(), &receipts).await;
     for lane in lanes.iter_mut().flatten() {
         let got = receive(&clock, lane, 20).await;
         let numbers: Vec<_> = got.iter().map(|envelope| envelope.sequence).collect();
         assert_eq!(numbers, (1..=20).collect::<Vec<_>>());
     }
-    assert!(
-        answers(&clock, &receipts, 20)
-            .await
-            .values()
-            .all(|&taken| taken)
-    );
+    assert!(answers(&clock, &receipts, 20).await.values().all(|&taken| taken));
 }
 
 /// A group gets only what it has asked for; a topic that nobody wants holds up nobody.
@@ -167,20 +141,13 @@ pub async fn topics_are_kept_apart<F: Fixture>(fixture: &F) {
     let (bus, mut lanes) = fixture.start(&groups).await;
     let (clock, receipts) = (fixture.clock(), Receipts::new());
     let topics = ["t", "u", "nobody"];
-    let parcels = (0..9)
-        .map(|n| parcel(n, topics[n as usize % 3], 1, n / 3 + 1))
-        .collect();
+    let parcels = (0..9).map(|n| parcel(n, topics[n as usize % 3], 1, n / 3 + 1)).collect();
     bus.publish(parcels, &receipts).await;
     for (lane, topic) in lanes.iter_mut().flatten().zip(topics) {
         let got = receive(&clock, lane, 3).await;
         assert!(got.iter().all(|envelope| envelope.topic == topic));
     }
-    assert!(
-        answers(&clock, &receipts, 9)
-            .await
-            .values()
-            .all(|&taken| taken)
-    );
+    assert!(answers(&clock, &receipts, 9).await.values().all(|&taken| taken));
 }
 
 /// What was not accepted is not forgotten in silence.
@@ -190,15 +157,12 @@ pub async fn what_is_given_back_comes_again_or_is_reported<F: Fixture>(
 ) {
     let (bus, mut lanes) = fixture.start(&[subscription("g", &["t"], 1)]).await;
     let (clock, receipts) = (fixture.clock(), Receipts::new());
-    bus.publish((0..10).map(|n| parcel(n, "t", n, 1)).collect(), &receipts)
-        .await;
+    bus.publish((0..10).map(|n| parcel(n, "t", n, 1)).collect(), &receipts).await;
     let lane = &mut lanes[0][0];
     let mut accepted = BTreeSet::new();
     let mut arrived = Vec::new();
     while arrived.len() < 10 {
-        let more = clock
-            .timeout(PATIENCE, lane.receive(&mut arrived, 10))
-            .await;
+        let more = clock.timeout(PATIENCE, lane.receive(&mut arrived, 10)).await;
         assert_eq!(more, Ok(true));
     }
     for (n, Incoming { envelope, ack }) in arrived.into_iter().enumerate() {
@@ -212,21 +176,12 @@ pub async fn what_is_given_back_comes_again_or_is_reported<F: Fixture>(
         }
     }
     let answers = answers(&clock, &receipts, 10).await;
-    let taken = answers
-        .iter()
-        .filter(|(_, taken)| **taken)
-        .map(|(ticket, _)| *ticket);
+    let taken = answers.iter().filter(|(_, taken)| **taken).map(|(ticket, _)| *ticket);
     // Where the bus says that it has taken responsibility, it must bring the message again.
     let owed: BTreeSet<_> = taken
         .map(|ticket| Uuid::from_u128(u128::from(ticket) + 1))
         .filter(|id| !accepted.contains(id))
         .collect();
     let again = receive(&clock, lane, owed.len()).await;
-    assert_eq!(
-        again
-            .iter()
-            .map(|envelope| envelope.id)
-            .collect::<BTreeSet<_>>(),
-        owed
-    );
+    assert_eq!(again.iter().map(|envelope| envelope.id).collect::<BTreeSet<_>>(), owed);
 }

@@ -26,9 +26,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            lane_queue: LANE_QUEUE_MAX,
-        }
+        Self { lane_queue: LANE_QUEUE_MAX }
     }
 }
 
@@ -81,23 +79,12 @@ impl Embedded {
     pub fn new(options: Options) -> Self {
         let state = watch::Sender::new(State::Subscribing);
         let (draft, counters) = (Mutex::default(), Counters::default());
-        Self {
-            shared: Arc::new(Shared {
-                options,
-                draft,
-                state,
-                counters,
-            }),
-        }
+        Self { shared: Arc::new(Shared { options, draft, state, counters }) }
     }
 
     /// Says that everyone has subscribed. From now on messages flow.
     pub fn open(&self) {
-        let mut draft = self
-            .shared
-            .draft
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut draft = self.shared.draft.lock().unwrap_or_else(PoisonError::into_inner);
         self.shared.state.send_if_modified(|state| {
             let opens = matches!(state, State::Subscribing);
             if opens {
@@ -110,20 +97,13 @@ impl Embedded {
     /// Takes nothing more. Lanes end after what has been published so far.
     pub fn close(&self) {
         self.shared.state.send_replace(State::Closed);
-        self.shared
-            .draft
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.shared.draft.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// What has passed through since the start.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Counters {
-            published,
-            unrouted,
-        } = &self.shared.counters;
+        let Counters { published, unrouted } = &self.shared.counters;
         Stats {
             published: published.load(Ordering::Relaxed),
             unrouted: unrouted.load(Ordering::Relaxed),
@@ -136,9 +116,7 @@ impl Embedded {
             return Some(Arc::clone(routes));
         }
         let mut state = self.shared.state.subscribe();
-        let decided = state
-            .wait_for(|state| !matches!(state, State::Subscribing))
-            .await;
+        let decided = state.wait_for(|state| !matches!(state, State::Subscribing)).await;
         match decided.as_deref() {
             Ok(State::Open(routes)) => Some(Arc::clone(routes)),
             _ => None,
@@ -154,9 +132,7 @@ impl Default for Embedded {
 
 impl std::fmt::Debug for Embedded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Embedded")
-            .field("stats", &self.stats())
-            .finish_non_exhaustive()
+        f.debug_struct("Embedded").field("stats", &self.stats()).finish_non_exhaustive()
     }
 }
 
@@ -174,18 +150,10 @@ impl Bus for Embedded {
             Some(groups) => groups.as_slice(),
             None => &[],
         };
-        let answers = parcels
-            .iter()
-            .map(|parcel| Answer::new(parcel.ticket, groups(parcel).len()));
+        let answers = parcels.iter().map(|parcel| Answer::new(parcel.ticket, groups(parcel).len()));
         let answers = answers.collect();
-        let flight: Arc<dyn Settle> = Arc::new(Flight {
-            receipts: receipts.clone(),
-            answers,
-        });
-        self.shared
-            .counters
-            .published
-            .fetch_add(parcels.len() as u64, Ordering::Relaxed);
+        let flight: Arc<dyn Settle> = Arc::new(Flight { receipts: receipts.clone(), answers });
+        self.shared.counters.published.fetch_add(parcels.len() as u64, Ordering::Relaxed);
         // Every duty to answer exists before the first wait, so dropping this future answers too.
         let mut duties = Vec::with_capacity(parcels.len());
         for (index, parcel) in (0_u32..).zip(&parcels) {
@@ -195,10 +163,7 @@ impl Bus for Embedded {
         }
         for parcel in &parcels {
             if groups(parcel).is_empty() {
-                self.shared
-                    .counters
-                    .unrouted
-                    .fetch_add(1, Ordering::Relaxed);
+                self.shared.counters.unrouted.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(topic = %parcel.envelope.topic, "nobody wants this topic");
                 receipts.file(parcel.ticket, Ok(()));
             }
@@ -206,10 +171,7 @@ impl Bus for Embedded {
         for (Parcel { envelope, .. }, group, ack) in duties {
             let lane = lane_of(&envelope.topic, &envelope.aggregate_id, group.lanes.len());
             let lane = &group.lanes[lane];
-            let incoming = Incoming {
-                envelope: envelope.clone(),
-                ack,
-            };
+            let incoming = Incoming { envelope: envelope.clone(), ack };
             match lane.try_send(incoming) {
                 Ok(()) => {}
                 Err(mpsc::error::TrySendError::Full(incoming)) => {
@@ -225,43 +187,25 @@ impl Bus for Embedded {
 
     fn subscribe(&self, subscription: &Subscription) -> Result<Vec<Lane>, Error> {
         subscription.check()?;
-        let Subscription {
-            group,
-            topics,
-            lanes,
-        } = subscription;
-        let mut draft = self
-            .shared
-            .draft
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let Subscription { group, topics, lanes } = subscription;
+        let mut draft = self.shared.draft.lock().unwrap_or_else(PoisonError::into_inner);
         if !matches!(&*self.shared.state.borrow(), State::Subscribing) {
-            return Err(Error::Late {
-                group: group.clone(),
-            });
+            return Err(Error::Late { group: group.clone() });
         }
         if draft.values().flatten().any(|known| known.name == *group) {
-            return Err(Error::Again {
-                group: group.clone(),
-            });
+            return Err(Error::Again { group: group.clone() });
         }
         let queue = self.shared.options.lane_queue.max(1);
         let (senders, receivers): (Vec<_>, Vec<_>) =
             (0..*lanes).map(|_| mpsc::channel(queue)).unzip();
-        let member = Arc::new(Group {
-            name: group.clone(),
-            lanes: senders,
-        });
+        let member = Arc::new(Group { name: group.clone(), lanes: senders });
         for topic in topics {
             let members = draft.entry(topic.clone()).or_default();
             if !members.iter().any(|known| Arc::ptr_eq(known, &member)) {
                 members.push(Arc::clone(&member));
             }
         }
-        Ok(receivers
-            .into_iter()
-            .map(|receiver| Lane { receiver })
-            .collect())
+        Ok(receivers.into_iter().map(|receiver| Lane { receiver }).collect())
     }
 }
 
@@ -293,11 +237,7 @@ struct Answer {
 impl Answer {
     fn new(ticket: u64, groups: usize) -> Self {
         let groups = u32::try_from(groups).unwrap_or(u32::MAX);
-        Self {
-            ticket,
-            open: AtomicU32::new(groups),
-            worst: AtomicU8::new(ACCEPTED),
-        }
+        Self { ticket, open: AtomicU32::new(groups), worst: AtomicU8::new(ACCEPTED) }
     }
 }
 

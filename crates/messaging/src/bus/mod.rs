@@ -104,9 +104,7 @@ impl Subscription {
             check_name(name)?;
         }
         if self.lanes == 0 || self.topics.is_empty() {
-            return Err(Error::Empty {
-                group: self.group.clone(),
-            });
+            return Err(Error::Empty { group: self.group.clone() });
         }
         Ok(())
     }
@@ -118,9 +116,7 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(fits) {
         Ok(())
     } else {
-        Err(Error::Name {
-            name: name.to_owned(),
-        })
+        Err(Error::Name { name: name.to_owned() })
     }
 }
 
@@ -178,10 +174,7 @@ impl Ack {
     /// An answer to be filed under `index`.
     #[must_use]
     pub fn new(to: Arc<dyn Settle>, index: u32) -> Self {
-        Self {
-            to: Some(to),
-            index,
-        }
+        Self { to: Some(to), index }
     }
 
     /// The message's effect is durable (or it is parked durably): it need not come again.
@@ -209,9 +202,7 @@ impl Drop for Ack {
 
 impl std::fmt::Debug for Ack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ack")
-            .field("index", &self.index)
-            .finish_non_exhaustive()
+        f.debug_struct("Ack").field("index", &self.index).finish_non_exhaustive()
     }
 }
 
@@ -223,13 +214,8 @@ pub fn lane_of(topic: &str, aggregate_id: &str, lanes: usize) -> usize {
     if lanes <= 1 {
         return 0;
     }
-    let bytes = topic
-        .bytes()
-        .chain(std::iter::once(b'/'))
-        .chain(aggregate_id.bytes());
-    let hash = bytes.fold(OFFSET, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(PRIME)
-    });
+    let bytes = topic.bytes().chain(std::iter::once(b'/')).chain(aggregate_id.bytes());
+    let hash = bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME));
     let spread = hash.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
     usize::try_from(spread).map_or(0, |spread| spread % lanes)
 }

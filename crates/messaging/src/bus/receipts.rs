@@ -39,10 +39,7 @@ impl Receipts {
     }
 
     fn arrived(&self) -> MutexGuard<'_, Vec<Receipt>> {
-        self.inner
-            .arrived
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.inner.arrived.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Files an answer.
@@ -74,8 +71,6 @@ impl Receipts {
 
 impl std::fmt::Debug for Receipts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Receipts")
-            .field("arrived", &self.arrived().len())
-            .finish()
+        f.debug_struct("Receipts").field("arrived", &self.arrived().len()).finish()
     }
 }

@@ -102,19 +102,13 @@ impl Delivery {
     /// The inbox mark. Put it into the [`Write`] that has the effect.
     #[must_use]
     pub fn mark(&self) -> Processed {
-        Processed {
-            consumer: self.consumer.clone(),
-            message: self.reference(),
-        }
+        Processed { consumer: self.consumer.clone(), message: self.reference() }
     }
 
     fn reference(&self) -> MessageRef {
         match self.envelope.sequence {
             0 => MessageRef::Id(self.envelope.id),
-            sequence => MessageRef::Sequence {
-                key: self.key.as_ref().to_owned(),
-                sequence,
-            },
+            sequence => MessageRef::Sequence { key: self.key.as_ref().to_owned(), sequence },
         }
     }
 

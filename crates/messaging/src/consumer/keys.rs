@@ -202,11 +202,7 @@ impl<T> Keys<T> {
         }
         self.wake_idle(at);
         self.len += 1;
-        if sequence != 0
-            && self.slots[at]
-                .as_ref()
-                .is_some_and(|key| key.next != sequence)
-        {
+        if sequence != 0 && self.slots[at].as_ref().is_some_and(|key| key.next != sequence) {
             let offer = self.hold(now, at, sequence, item);
             self.rest_if_idle(at);
             return Ok(offer);
@@ -304,14 +300,7 @@ impl<T> Keys<T> {
             key.phase = Phase::Running;
             let (name, failures) = (Arc::clone(&key.name), key.failures);
             let failing_since = key.failing_since;
-            return Some(Start {
-                slot: Slot(at),
-                name,
-                sequence,
-                item,
-                failures,
-                failing_since,
-            });
+            return Some(Start { slot: Slot(at), name, sequence, item, failures, failing_since });
         }
     }
 
@@ -324,11 +313,7 @@ impl<T> Keys<T> {
         if durable {
             key.durable = key.durable.max(sequence);
         }
-        key.phase = if key.queue.is_empty() {
-            Phase::Idle
-        } else {
-            Phase::Ready
-        };
+        key.phase = if key.queue.is_empty() { Phase::Idle } else { Phase::Ready };
         if key.phase == Phase::Ready {
             self.ready.push_back(slot.0);
         }
@@ -356,12 +341,7 @@ impl<T> Keys<T> {
         until: Monotonic,
         counts: bool,
     ) {
-        let Start {
-            slot,
-            sequence,
-            item,
-            ..
-        } = start;
+        let Start { slot, sequence, item, .. } = start;
         let Some(key) = self.key(slot) else { return };
         key.queue.push_front((sequence, item));
         if counts {
@@ -495,10 +475,7 @@ impl<T> Keys<T> {
     }
 
     fn wake_idle(&mut self, at: usize) {
-        if let Some(key) = self.slots[at]
-            .as_mut()
-            .filter(|key| key.turn.is_multiple_of(2))
-        {
+        if let Some(key) = self.slots[at].as_mut().filter(|key| key.turn.is_multiple_of(2)) {
             key.turn += 1;
             self.idle_count -= 1;
         }
@@ -533,8 +510,7 @@ impl<T> Keys<T> {
         }
         if self.idle.len() > 2 * self.limits.remembered.max(1) {
             let slots = &self.slots;
-            self.idle
-                .retain(|(at, turn)| slots[*at].as_ref().is_some_and(|key| key.turn == *turn));
+            self.idle.retain(|(at, turn)| slots[*at].as_ref().is_some_and(|key| key.turn == *turn));
         }
     }
 }
@@ -545,12 +521,8 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        held_per_key: 3,
-        held: 5,
-        held_for: Duration::from_millis(100),
-        remembered: 4,
-    };
+    const LIMITS: Limits =
+        Limits { held_per_key: 3, held: 5, held_for: Duration::from_millis(100), remembered: 4 };
 
     fn at(ms: u64) -> Monotonic {
         Monotonic::from_start(Duration::from_millis(ms))
@@ -558,8 +530,7 @@ mod tests {
 
     /// Offers a message whose content is its number.
     fn offer(keys: &mut Keys<u64>, ms: u64, name: &str, sequence: u64) -> Offer<u64> {
-        keys.offer(at(ms), name, sequence, sequence, || Ok::<_, ()>(0))
-            .unwrap()
+        keys.offer(at(ms), name, sequence, sequence, || Ok::<_, ()>(0)).unwrap()
     }
 
     fn run(keys: &mut Keys<u64>) -> Vec<u64> {
@@ -575,11 +546,7 @@ mod tests {
     fn what_comes_early_is_held_until_the_gap_closes() {
         let mut keys = Keys::new(LIMITS);
         assert_eq!(offer(&mut keys, 0, "a", 3), Offer::Held);
-        assert_eq!(
-            offer(&mut keys, 0, "a", 3),
-            Offer::GiveBack(3),
-            "a second copy"
-        );
+        assert_eq!(offer(&mut keys, 0, "a", 3), Offer::GiveBack(3), "a second copy");
         assert_eq!(offer(&mut keys, 0, "a", 1), Offer::Queued);
         assert_eq!(run(&mut keys), [1]);
         assert_eq!(offer(&mut keys, 0, "a", 2), Offer::Queued);
@@ -598,18 +565,12 @@ mod tests {
         assert_eq!(offer(&mut keys, 0, "a", 3), Offer::GiveBack(7));
         assert_eq!(offer(&mut keys, 0, "b", 2), Offer::Held);
         assert_eq!(offer(&mut keys, 0, "b", 3), Offer::Held);
-        assert_eq!(
-            offer(&mut keys, 0, "c", 9),
-            Offer::GiveBack(9),
-            "full, for all keys"
-        );
+        assert_eq!(offer(&mut keys, 0, "c", 9), Offer::GiveBack(9), "full, for all keys");
         assert_eq!((keys.len(), keys.held()), (5, 5));
         assert!(keys.due(at(99)).is_empty());
         let expired = keys.due(at(100));
-        let mut released: Vec<_> = expired
-            .into_iter()
-            .flat_map(|slot| keys.release(slot))
-            .collect();
+        let mut released: Vec<_> =
+            expired.into_iter().flat_map(|slot| keys.release(slot)).collect();
         released.sort_unstable();
         assert_eq!(released, [2, 3, 3, 5, 6]);
         assert_eq!((keys.len(), keys.held(), keys.next_alarm()), (0, 0, None));
@@ -620,17 +581,9 @@ mod tests {
         let mut keys = Keys::new(LIMITS);
         assert_eq!(offer(&mut keys, 0, "a", 1), Offer::Queued);
         let start = keys.start().unwrap();
-        assert_eq!(
-            offer(&mut keys, 0, "a", 1),
-            Offer::GiveBack(1),
-            "it is being handled"
-        );
+        assert_eq!(offer(&mut keys, 0, "a", 1), Offer::GiveBack(1), "it is being handled");
         keys.finish(start.slot, 1, false);
-        assert_eq!(
-            offer(&mut keys, 0, "a", 1),
-            Offer::GiveBack(1),
-            "its mark is being written"
-        );
+        assert_eq!(offer(&mut keys, 0, "a", 1), Offer::GiveBack(1), "its mark is being written");
         keys.settle(start.slot, &start.name, 1);
         assert_eq!(offer(&mut keys, 0, "a", 1), Offer::Duplicate(1));
     }
@@ -659,9 +612,7 @@ mod tests {
         assert_eq!(keys.known(), LIMITS.remembered);
         let forgotten = keys.offer(at(0), "k0", 1, 1, || Ok::<_, ()>(1)).unwrap();
         assert_eq!(forgotten, Offer::Duplicate(1));
-        let remembered = keys
-            .offer(at(0), "k99", 1, 1, || Err::<u64, _>("not asked"))
-            .unwrap();
+        let remembered = keys.offer(at(0), "k99", 1, 1, || Err::<u64, _>("not asked")).unwrap();
         assert_eq!(remembered, Offer::Duplicate(1));
     }
 

@@ -51,12 +51,7 @@ async fn attempt<H: Handler>(
 ) -> Attempt {
     let envelope = start.item.envelope.clone();
     let (key, attempt) = (Arc::clone(&start.name), start.failures);
-    let delivery = Delivery {
-        envelope,
-        consumer,
-        key,
-        attempt,
-    };
+    let delivery = Delivery { envelope, consumer, key, attempt };
     let outcome = clock.timeout(limit, handler.handle(&delivery)).await;
     let outcome = outcome.unwrap_or_else(|late| Err(Failure::Transient(late.to_string())));
     Attempt { start, outcome }
@@ -114,11 +109,7 @@ impl<H: Handler, L: Lane> Worker<H, L> {
                 return Ok(());
             }
             let room = options.in_hand.max(1).saturating_sub(in_hand);
-            let flush_at = if flushing.is_none() {
-                self.next_flush
-            } else {
-                None
-            };
+            let flush_at = if flushing.is_none() { self.next_flush } else { None };
             let wake = earliest([self.keys.next_alarm(), flush_at]);
 
             select_biased! {
@@ -165,10 +156,7 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         let store = self.shared.journal.store();
         if sequence == 0 {
             let message = MessageRef::Id(incoming.envelope.id);
-            let mark = Processed {
-                consumer: self.shared.options.consumer.clone(),
-                message,
-            };
+            let mark = Processed { consumer: self.shared.options.consumer.clone(), message };
             match store.processed(&mark) {
                 Ok(false) => {}
                 Ok(true) => {
@@ -222,31 +210,14 @@ impl<H: Handler, L: Lane> Worker<H, L> {
 
     fn ignored(&mut self, start: Start<Incoming>) {
         self.count(|counters| &counters.ignored);
-        let Start {
-            slot,
-            name,
-            sequence,
-            item: incoming,
-            ..
-        } = start;
+        let Start { slot, name, sequence, item: incoming, .. } = start;
         let message = match sequence {
             0 => MessageRef::Id(incoming.envelope.id),
-            _ => MessageRef::UpTo {
-                key: name.as_ref().to_owned(),
-                sequence,
-            },
+            _ => MessageRef::UpTo { key: name.as_ref().to_owned(), sequence },
         };
-        let processed = Processed {
-            consumer: self.shared.options.consumer.clone(),
-            message,
-        };
+        let processed = Processed { consumer: self.shared.options.consumer.clone(), message };
         self.keys.finish(slot, sequence, false);
-        self.write(Entry::Mark {
-            processed,
-            slot,
-            name,
-            incoming,
-        });
+        self.write(Entry::Mark { processed, slot, name, incoming });
     }
 
     fn failed(&mut self, start: Start<Incoming>, failure: Failure) {
@@ -290,36 +261,16 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         );
         let followers = self.keys.evacuate(start.slot);
         let last = self.shared.clock.now();
-        let first = start
-            .failing_since
-            .map_or(last, |since| last - (now - since));
+        let first = start.failing_since.map_or(last, |since| last - (now - since));
         let attempts = start.failures.saturating_add(1);
         let why_behind = behind(start.sequence);
         let name = start.name;
-        self.letter(
-            &name,
-            start.item,
-            Trouble {
-                attempts,
-                reason,
-                first,
-                last,
-            },
-        );
+        self.letter(&name, start.item, Trouble { attempts, reason, first, last });
         // Every letter has a claim of its own now.
         drop(claim);
         for follower in followers {
             let reason = why_behind.clone();
-            self.letter(
-                &name,
-                follower,
-                Trouble {
-                    attempts: 0,
-                    reason,
-                    first: last,
-                    last,
-                },
-            );
+            self.letter(&name, follower, Trouble { attempts: 0, reason, first: last, last });
         }
     }
 
@@ -330,11 +281,7 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         };
         let (consumer, now) = (&*self.shared.options.consumer, self.shared.clock.now());
         let message = &*incoming.envelope;
-        let arrival = if message.sequence == 0 {
-            self.shared.parking.arrival(now)
-        } else {
-            0
-        };
+        let arrival = if message.sequence == 0 { self.shared.parking.arrival(now) } else { 0 };
         let letter = Letter::new(message, arrival, trouble);
         if self.ledger.has_letter(&letter.place) {
             // Its other copy is being parked; speaking for it would be too early.
@@ -349,12 +296,7 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         };
         let payload = letter.put_payload(consumer, message.payload.clone());
         self.count(|counters| &counters.parked);
-        self.write(Entry::Letter {
-            record,
-            payload,
-            writing,
-            incoming,
-        });
+        self.write(Entry::Letter { record, payload, writing, incoming });
     }
 
     /// A message has come whose key is parked.
@@ -384,16 +326,7 @@ impl<H: Handler, L: Lane> Worker<H, L> {
         }
         let now = self.shared.clock.now();
         let reason = "came while its key was parked".to_owned();
-        self.letter(
-            name,
-            incoming,
-            Trouble {
-                attempts: 0,
-                reason,
-                first: now,
-                last: now,
-            },
-        );
+        self.letter(name, incoming, Trouble { attempts: 0, reason, first: now, last: now });
         Ok(())
     }
 
@@ -462,18 +395,11 @@ impl<H: Handler, L: Lane> Worker<H, L> {
                 self.ledger.done(&entries);
                 for entry in entries {
                     let incoming = match entry {
-                        Entry::Mark {
-                            slot,
-                            name,
-                            incoming,
-                            ..
-                        } => {
+                        Entry::Mark { slot, name, incoming, .. } => {
                             self.keys.settle(slot, &name, incoming.envelope.sequence);
                             incoming
                         }
-                        Entry::Letter {
-                            writing, incoming, ..
-                        } => {
+                        Entry::Letter { writing, incoming, .. } => {
                             writing.written();
                             incoming
                         }
@@ -500,8 +426,6 @@ impl<H: Handler, L: Lane> Worker<H, L> {
 impl<H, L> std::fmt::Debug for Worker<H, L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let received = self.shared.counters.received.load(Relaxed);
-        f.debug_struct("Worker")
-            .field("received", &received)
-            .finish_non_exhaustive()
+        f.debug_struct("Worker").field("received", &received).finish_non_exhaustive()
     }
 }

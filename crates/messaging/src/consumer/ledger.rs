@@ -19,19 +19,9 @@ use crate::limits::{LEDGER_BYTES_MAX, LEDGER_PARTS_MAX};
 /// One thing to be written.
 pub(super) enum Entry {
     /// A message that needs no effect.
-    Mark {
-        processed: Processed,
-        slot: Slot,
-        name: Arc<str>,
-        incoming: Incoming,
-    },
+    Mark { processed: Processed, slot: Slot, name: Arc<str>, incoming: Incoming },
     /// A message that is parked, as the records that keep it.
-    Letter {
-        record: RecordChange,
-        payload: RecordChange,
-        writing: Writing,
-        incoming: Incoming,
-    },
+    Letter { record: RecordChange, payload: RecordChange, writing: Writing, incoming: Incoming },
 }
 
 impl Entry {
@@ -90,16 +80,8 @@ impl Ledger {
             bytes += entry.bytes();
             bytes <= LEDGER_BYTES_MAX
         };
-        let count = self
-            .waiting
-            .iter()
-            .take(LEDGER_PARTS_MAX)
-            .take_while(fits)
-            .count();
-        let entries: Vec<_> = self
-            .waiting
-            .drain(..count.max(1).min(self.waiting.len()))
-            .collect();
+        let count = self.waiting.iter().take(LEDGER_PARTS_MAX).take_while(fits).count();
+        let entries: Vec<_> = self.waiting.drain(..count.max(1).min(self.waiting.len())).collect();
         self.under_way = entries.len();
         entries
     }
@@ -134,33 +116,22 @@ pub(super) async fn flush(journal: Journal, at: Timestamp, entries: Vec<Entry>) 
                     write.processed.push(processed.clone());
                 }
                 Entry::Mark { .. } => {}
-                Entry::Letter {
-                    record, payload, ..
-                } => {
+                Entry::Letter { record, payload, .. } => {
                     write.records.extend([record.clone(), payload.clone()]);
                 }
             }
         }
         if write.parts() == 0 {
-            return Flushed {
-                entries,
-                outcome: Ok(()),
-            };
+            return Flushed { entries, outcome: Ok(()) };
         }
         let error = match journal.commit(write).await {
             Ok(_) => {
-                return Flushed {
-                    entries,
-                    outcome: Ok(()),
-                };
+                return Flushed { entries, outcome: Ok(()) };
             }
             Err(error) => error,
         };
         let Some(refused) = already_there(&error, &entries, &present) else {
-            return Flushed {
-                entries,
-                outcome: Err(error),
-            };
+            return Flushed { entries, outcome: Err(error) };
         };
         present.insert(refused);
     }
@@ -193,9 +164,6 @@ fn already_there(
         Entry::Mark { processed, .. } => processed.message == *message,
         Entry::Letter { .. } => false,
     };
-    let mut left = entries
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| !present.contains(index));
+    let mut left = entries.iter().enumerate().filter(|(index, _)| !present.contains(index));
     left.find(|(_, entry)| is_it(entry)).map(|(index, _)| index)
 }

@@ -84,10 +84,7 @@ impl Options {
             in_hand: IN_HAND_MAX,
             attempts: 5,
             attempt_limit: Duration::from_secs(30),
-            backoff: Backoff {
-                first: Duration::from_millis(100),
-                most: Duration::from_secs(10),
-            },
+            backoff: Backoff { first: Duration::from_millis(100), most: Duration::from_secs(10) },
             held_per_key: HELD_PER_KEY_MAX,
             held: HELD_MAX,
             held_for: HELD_FOR_MAX,
@@ -145,9 +142,7 @@ pub struct Consumer<H> {
 
 impl<H> Clone for Consumer<H> {
     fn clone(&self) -> Self {
-        Self {
-            shared: Arc::clone(&self.shared),
-        }
+        Self { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -162,27 +157,14 @@ impl<H: Handler> Consumer<H> {
         handler: H,
         options: Options,
     ) -> Result<Self, Error> {
-        let name = |what: String| Error::Name {
-            name: options.consumer.to_string(),
-            what,
-        };
+        let name = |what: String| Error::Name { name: options.consumer.to_string(), what };
         check_name(&options.consumer).map_err(|error| name(error.to_string()))?;
         StreamId::new(AUDIT, &options.consumer).map_err(|error| name(error.to_string()))?;
         let letters = Letters::new(&options.consumer);
         let parking = Arc::new(Parking::open(journal.store(), &letters)?);
         let (handler, counters) = (Arc::new(handler), Counters::default());
-        let shared = Shared {
-            journal,
-            clock,
-            handler,
-            options,
-            letters,
-            parking,
-            counters,
-        };
-        Ok(Self {
-            shared: Arc::new(shared),
-        })
+        let shared = Shared { journal, clock, handler, options, letters, parking, counters };
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Subscribes to topics, as the group of the consumer's name, and gives every lane a worker
@@ -198,11 +180,7 @@ impl<H: Handler> Consumer<H> {
     ) -> Result<Vec<Worker<H, B::Lane>>, crate::bus::Error> {
         let topics = topics.iter().map(|&topic| topic.to_owned()).collect();
         let group = self.shared.options.consumer.to_string();
-        let lanes = bus.subscribe(&Subscription {
-            group,
-            topics,
-            lanes,
-        })?;
+        let lanes = bus.subscribe(&Subscription { group, topics, lanes })?;
         Ok(lanes.into_iter().map(|lane| self.worker(lane)).collect())
     }
 
@@ -215,14 +193,7 @@ impl<H: Handler> Consumer<H> {
     /// The hand on this consumer's dead letters.
     #[must_use]
     pub fn dead_letters(&self) -> DeadLetters {
-        let Shared {
-            journal,
-            clock,
-            handler,
-            options,
-            parking,
-            ..
-        } = &*self.shared;
+        let Shared { journal, clock, handler, options, parking, .. } = &*self.shared;
         DeadLetters::new(
             journal.clone(),
             clock.clone(),
@@ -242,9 +213,7 @@ impl<H: Handler> Consumer<H> {
 impl<H> std::fmt::Debug for Consumer<H> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let name = &self.shared.options.consumer;
-        f.debug_struct("Consumer")
-            .field("name", name)
-            .finish_non_exhaustive()
+        f.debug_struct("Consumer").field("name", name).finish_non_exhaustive()
     }
 }
 

@@ -55,10 +55,7 @@ impl Parking {
             }
         }
         let count = AtomicUsize::new(state.keys.len());
-        Ok(Self {
-            count,
-            state: Mutex::new(state),
-        })
+        Ok(Self { count, state: Mutex::new(state) })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -92,11 +89,7 @@ impl Parking {
         parked.writing += 1;
         parked.begun += 1;
         self.count.store(state.keys.len(), Ordering::Release);
-        Some(Writing {
-            parking: Arc::clone(self),
-            key: Arc::clone(key),
-            written: false,
-        })
+        Some(Writing { parking: Arc::clone(self), key: Arc::clone(key), written: false })
     }
 
     /// A number for a message that has none: later ones are higher, also after a restart and
@@ -110,11 +103,7 @@ impl Parking {
 
     /// What to compare with in [`Parking::unpark`]; nothing while a letter is being written.
     pub(crate) fn begun(&self, key: &str) -> Option<u64> {
-        self.state()
-            .keys
-            .get(key)
-            .filter(|parked| parked.writing == 0)
-            .map(|parked| parked.begun)
+        self.state().keys.get(key).filter(|parked| parked.writing == 0).map(|parked| parked.begun)
     }
 
     /// Lets a key go on whose last letter was seen to be gone after `begun` was read. Says
@@ -136,9 +125,7 @@ impl Parking {
     pub(crate) fn operate(self: &Arc<Self>) -> Option<Operating> {
         let mut state = self.state();
         let free = !std::mem::replace(&mut state.replaying, true);
-        free.then(|| Operating {
-            parking: Arc::clone(self),
-        })
+        free.then(|| Operating { parking: Arc::clone(self) })
     }
 }
 
@@ -166,9 +153,7 @@ impl Drop for Writing {
         parked.written |= self.written;
         if parked.writing == 0 && !parked.written {
             state.keys.remove(&self.key);
-            self.parking
-                .count
-                .store(state.keys.len(), Ordering::Release);
+            self.parking.count.store(state.keys.len(), Ordering::Release);
         }
     }
 }

@@ -100,8 +100,7 @@ impl Letter {
 
     /// Whether it belongs to a key.
     pub(crate) fn is_of(&self, key: &str) -> bool {
-        key.strip_prefix(&*self.topic)
-            .and_then(|rest| rest.strip_prefix('/'))
+        key.strip_prefix(&*self.topic).and_then(|rest| rest.strip_prefix('/'))
             == Some(&*self.aggregate_id)
     }
 
@@ -131,11 +130,7 @@ impl Letter {
     /// The record that keeps its payload.
     pub(crate) fn put_payload(&self, consumer: &str, payload: Bytes) -> RecordChange {
         let space = payload_space(consumer).into();
-        RecordChange {
-            space,
-            key: self.place.clone(),
-            value: Some(payload),
-        }
+        RecordChange { space, key: self.place.clone(), value: Some(payload) }
     }
 
     /// The changes that remove it.
@@ -151,17 +146,12 @@ impl Letter {
 
     /// Reads a record.
     pub(crate) fn read(place: &str, value: &[u8]) -> Result<Self, Error> {
-        serde_json::from_slice(value).map_err(|error| Error::Damaged {
-            place: place.to_owned(),
-            what: error.to_string(),
-        })
+        serde_json::from_slice(value)
+            .map_err(|error| Error::Damaged { place: place.to_owned(), what: error.to_string() })
     }
 
     fn damaged(&self, error: &serde_json::Error) -> Error {
-        Error::Damaged {
-            place: self.place.clone(),
-            what: error.to_string(),
-        }
+        Error::Damaged { place: self.place.clone(), what: error.to_string() }
     }
 
     /// The number that orders letters without a sequence, if it has one.
@@ -197,10 +187,7 @@ fn place(message: &Message, arrival: u64) -> String {
 
 fn truncate(text: &mut String, bytes_max: usize) {
     if text.len() > bytes_max {
-        let end = (0..=bytes_max)
-            .rev()
-            .find(|&end| text.is_char_boundary(end))
-            .unwrap_or(0);
+        let end = (0..=bytes_max).rev().find(|&end| text.is_char_boundary(end)).unwrap_or(0);
         text.truncate(end);
     }
 }
@@ -221,16 +208,7 @@ mod tests {
         };
         let at = Timestamp::EPOCH;
         let reason = "ü".repeat(REASON_BYTES_MAX);
-        Letter::new(
-            &message,
-            arrival,
-            Trouble {
-                attempts: 1,
-                reason,
-                first: at,
-                last: at,
-            },
-        )
+        Letter::new(&message, arrival, Trouble { attempts: 1, reason, first: at, last: at })
     }
 
     #[test]

@@ -78,10 +78,7 @@ impl Letters {
     /// The dead letters of the consumer of this name.
     #[must_use]
     pub fn new(consumer: &str) -> Self {
-        Self {
-            space: letter::space(consumer),
-            payloads: letter::payload_space(consumer),
-        }
+        Self { space: letter::space(consumer), payloads: letter::payload_space(consumer) }
     }
 
     /// A page of letters, ordered by key and number, after the place of the last one of the page
@@ -103,17 +100,13 @@ impl Letters {
     /// # Errors
     /// [`Error::Unknown`], or the journal or the letter cannot be read.
     pub fn show(&self, store: &dyn Store, place: &str) -> Result<(Letter, Bytes), Error> {
-        let unknown = || Error::Unknown {
-            place: place.to_owned(),
-        };
+        let unknown = || Error::Unknown { place: place.to_owned() };
         let record = store.record(&self.space, place)?.ok_or_else(unknown)?;
         let letter = Letter::read(place, &record)?;
-        let payload = store
-            .record(&self.payloads, place)?
-            .ok_or_else(|| Error::Damaged {
-                place: place.to_owned(),
-                what: "its payload is missing".to_owned(),
-            })?;
+        let payload = store.record(&self.payloads, place)?.ok_or_else(|| Error::Damaged {
+            place: place.to_owned(),
+            what: "its payload is missing".to_owned(),
+        })?;
         Ok((letter, payload))
     }
 
@@ -126,10 +119,7 @@ impl Letters {
     ) -> Result<Vec<Letter>, Error> {
         let limit = limit.min(LETTERS_PAGE_MAX);
         let records = store.records(&self.space, prefix, after, limit)?;
-        records
-            .iter()
-            .map(|(place, value)| Letter::read(place, value))
-            .collect()
+        records.iter().map(|(place, value)| Letter::read(place, value)).collect()
     }
 
     /// The first letter of a key.

@@ -109,15 +109,7 @@ impl DeadLetters {
     ) -> Self {
         let letters = Letters::new(&options.consumer);
         let (consumer, attempt_limit) = (options.consumer.clone(), options.attempt_limit);
-        Self {
-            journal,
-            clock,
-            consumer,
-            attempt_limit,
-            handler,
-            letters,
-            parking,
-        }
+        Self { journal, clock, consumer, attempt_limit, handler, letters, parking }
     }
 
     /// The consumer's name.
@@ -178,10 +170,7 @@ impl DeadLetters {
                 Step::Duplicate => report.duplicates += 1,
                 Step::Waiting => report.waiting += 1,
                 Step::Failed(reason) => {
-                    report.stopped = Some(Stopped {
-                        place: letter.place,
-                        reason,
-                    });
+                    report.stopped = Some(Stopped { place: letter.place, reason });
                     return Ok(report);
                 }
             }
@@ -199,8 +188,7 @@ impl DeadLetters {
         let mut after = after.map(str::to_owned);
         loop {
             let mut page =
-                self.letters
-                    .page(self.journal.store(), &prefix, after.as_deref(), 16)?;
+                self.letters.page(self.journal.store(), &prefix, after.as_deref(), 16)?;
             if let Some(first) = page.iter().position(|letter| letter.is_of(key)) {
                 return Ok(Some(page.swap_remove(first)));
             }
@@ -230,10 +218,7 @@ impl DeadLetters {
             key: key.into(),
             attempt: letter.attempts,
         };
-        let attempt = self
-            .clock
-            .timeout(self.attempt_limit, self.handler.replay(&delivery))
-            .await;
+        let attempt = self.clock.timeout(self.attempt_limit, self.handler.replay(&delivery)).await;
         match attempt.unwrap_or_else(|late| Err(Failure::Transient(late.to_string()))) {
             Ok(Handled::Committed) => {
                 self.remove(letter, None).await?;
@@ -261,10 +246,7 @@ impl DeadLetters {
         let store = self.journal.store();
         if letter.sequence == 0 {
             let message = MessageRef::Id(letter.id);
-            let mark = Processed {
-                consumer: self.consumer.clone(),
-                message,
-            };
+            let mark = Processed { consumer: self.consumer.clone(), message };
             let done = store.processed(&mark)?;
             return Ok(if done { Standing::Done } else { Standing::Next });
         }
@@ -334,33 +316,21 @@ impl DeadLetters {
         let key = letter.key();
         let first = self.letters.first(self.journal.store(), &key)?;
         if let Some(first) = first.filter(|first| first.place != place) {
-            return Err(Error::NotFirst {
-                place: place.to_owned(),
-                first: first.place,
-            });
+            return Err(Error::NotFirst { place: place.to_owned(), first: first.place });
         }
         let mut write = Write::at(self.clock.now());
         match self.standing(&letter, &key)? {
             // It has had its effect; only the letter is left.
             Standing::Done => {}
             Standing::Gap(missing) => {
-                return Err(Error::Gap {
-                    place: place.to_owned(),
-                    missing,
-                });
+                return Err(Error::Gap { place: place.to_owned(), missing });
             }
             Standing::Next => {
                 let message = match letter.sequence {
                     0 => MessageRef::Id(letter.id),
-                    sequence => MessageRef::Sequence {
-                        key: key.clone(),
-                        sequence,
-                    },
+                    sequence => MessageRef::Sequence { key: key.clone(), sequence },
                 };
-                write.processed.push(Processed {
-                    consumer: self.consumer.clone(),
-                    message,
-                });
+                write.processed.push(Processed { consumer: self.consumer.clone(), message });
             }
         }
         write.records = letter.remove(&self.consumer);
@@ -377,36 +347,19 @@ impl DeadLetters {
             discarded_at: Timestamp,
             letter: &'a Letter,
         }
-        let damaged = |what: String| Error::Damaged {
-            place: letter.place.clone(),
-            what,
-        };
-        let discarded = Discarded {
-            reason,
-            discarded_at: at,
-            letter,
-        };
+        let damaged = |what: String| Error::Damaged { place: letter.place.clone(), what };
+        let discarded = Discarded { reason, discarded_at: at, letter };
         let payload = serde_json::to_vec(&discarded).map_err(|error| damaged(error.to_string()))?;
         let stream =
             StreamId::new(AUDIT, &self.consumer).map_err(|error| damaged(error.to_string()))?;
-        let event = NewEvent {
-            kind: "discarded".into(),
-            schema: 1,
-            payload: payload.into(),
-        };
-        Ok(Append {
-            stream,
-            expected: Expected::Any,
-            events: vec![event],
-        })
+        let event = NewEvent { kind: "discarded".into(), schema: 1, payload: payload.into() };
+        Ok(Append { stream, expected: Expected::Any, events: vec![event] })
     }
 }
 
 impl std::fmt::Debug for DeadLetters {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DeadLetters")
-            .field("consumer", &self.consumer)
-            .finish_non_exhaustive()
+        f.debug_struct("DeadLetters").field("consumer", &self.consumer).finish_non_exhaustive()
     }
 }
 

@@ -23,10 +23,7 @@ pub(super) struct Fence {
 impl Fence {
     /// Nothing has been taken; what is unpublished must be read first.
     pub(super) fn new() -> Self {
-        Self {
-            cursor: 0,
-            behind: true,
-        }
+        Self { cursor: 0, behind: true }
     }
 
     /// Every row up to here has been taken.

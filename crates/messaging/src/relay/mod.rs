@@ -60,10 +60,7 @@ impl Default for Options {
             mark_every: Duration::from_millis(20),
             mark_rows: IN_FLIGHT_MAX / 4,
             poll_every: Duration::from_secs(1),
-            backoff: Backoff {
-                first: Duration::from_millis(50),
-                most: Duration::from_secs(5),
-            },
+            backoff: Backoff { first: Duration::from_millis(50), most: Duration::from_secs(5) },
         }
     }
 }
@@ -126,9 +123,7 @@ impl<B: Bus> Relay<B> {
     /// A handle on the counters.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        Handle {
-            counters: Arc::clone(&self.counters),
-        }
+        Handle { counters: Arc::clone(&self.counters) }
     }
 
     /// Relays until `stop` completes, then takes nothing more, waits for the answers to what is
@@ -163,16 +158,8 @@ impl<B: Bus> Relay<B> {
             let roomy = self.window.room() > 0 && self.rest.is_none();
             let listen = roomy && !stopping && !self.fence.behind() && publishing.is_none();
             let poll = (roomy && !stopping).then_some(self.next_poll);
-            let retry = if stopping {
-                None
-            } else {
-                self.window.next_retry()
-            };
-            let mark = if marking.is_none() {
-                self.next_mark
-            } else {
-                None
-            };
+            let retry = if stopping { None } else { self.window.next_retry() };
+            let mark = if marking.is_none() { self.next_mark } else { None };
             let wake = earliest([poll, retry, mark]);
 
             select_biased! {
@@ -255,10 +242,7 @@ impl<B: Bus> Relay<B> {
             };
             self.counters.polled(rows.len());
             let all = rows.len() < limit;
-            let batch = Arc::new(Batch {
-                events: Vec::new(),
-                outbox: rows,
-            });
+            let batch = Arc::new(Batch { events: Vec::new(), outbox: rows });
             let end = self.take(&batch, 0);
             debug_assert_eq!(end, batch.outbox.len(), "no more was read than fits");
             if all {
@@ -304,10 +288,7 @@ impl<B: Bus> Relay<B> {
     fn mark(&mut self) -> Marking {
         self.next_mark = None;
         let outbox = self.window.marks(MARKS_MAX);
-        let write = Write {
-            outbox,
-            ..Write::at(self.clock.now())
-        };
+        let write = Write { outbox, ..Write::at(self.clock.now()) };
         let journal = self.journal.clone();
         async move { journal.commit(write).await.map(drop) }.boxed()
     }
@@ -336,9 +317,7 @@ impl<B: Bus> Relay<B> {
 
 impl<B> std::fmt::Debug for Relay<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Relay")
-            .field("in_flight", &self.window.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Relay").field("in_flight", &self.window.len()).finish_non_exhaustive()
     }
 }
 

@@ -117,17 +117,9 @@ impl Window {
         }
         let goes = state == State::InFlight;
         self.in_flight += usize::from(goes);
-        let parcel = goes.then(|| Parcel {
-            ticket,
-            envelope: envelope.clone(),
-        });
+        let parcel = goes.then(|| Parcel { ticket, envelope: envelope.clone() });
         let seq = envelope.row().seq;
-        self.slots.push_back(Slot {
-            seq,
-            state,
-            refusals: 0,
-            envelope: Some(envelope),
-        });
+        self.slots.push_back(Slot { seq, state, refusals: 0, envelope: Some(envelope) });
         parcel
     }
 
@@ -139,10 +131,7 @@ impl Window {
     /// The bus has answered. Says whether the answer was awaited.
     pub(super) fn settle(&mut self, now: Monotonic, ticket: u64, taken: bool) -> bool {
         let backoff = self.backoff;
-        let Some(slot) = self
-            .slot(ticket)
-            .filter(|slot| slot.state == State::InFlight)
-        else {
+        let Some(slot) = self.slot(ticket).filter(|slot| slot.state == State::InFlight) else {
             return false;
         };
         if taken {
@@ -168,13 +157,7 @@ impl Window {
         }
         let (retry_at, key) = (now + pause, Box::<str>::from(self.scratch.as_str()));
         self.pauses.insert((retry_at, ticket), key.clone());
-        self.blocked.insert(
-            key,
-            Blocked {
-                retry_at,
-                tickets: BTreeSet::from([ticket]),
-            },
-        );
+        self.blocked.insert(key, Blocked { retry_at, tickets: BTreeSet::from([ticket]) });
         true
     }
 
@@ -185,11 +168,7 @@ impl Window {
 
     /// Adds to `out` the messages of all keys whose pause is over, each key's in order.
     pub(super) fn retry(&mut self, now: Monotonic, out: &mut Vec<Parcel>) {
-        while let Some(pause) = self
-            .pauses
-            .first_entry()
-            .filter(|pause| pause.key().0 <= now)
-        {
+        while let Some(pause) = self.pauses.first_entry().filter(|pause| pause.key().0 <= now) {
             let key = pause.remove();
             let Some(blocked) = self.blocked.remove(&key) else {
                 continue;
@@ -200,11 +179,7 @@ impl Window {
                     continue;
                 };
                 slot.state = State::InFlight;
-                out.extend(
-                    slot.envelope
-                        .clone()
-                        .map(|envelope| Parcel { ticket, envelope }),
-                );
+                out.extend(slot.envelope.clone().map(|envelope| Parcel { ticket, envelope }));
                 self.in_flight += 1;
             }
         }
@@ -214,11 +189,7 @@ impl Window {
     pub(super) fn marks(&mut self, limit: usize) -> Vec<OutboxChange> {
         debug_assert!(self.marking.is_empty(), "one write of marks at a time");
         let count = self.refused.len().min(limit / 2);
-        let mut changes: Vec<_> = self
-            .refused
-            .drain(..count)
-            .map(OutboxChange::Failed)
-            .collect();
+        let mut changes: Vec<_> = self.refused.drain(..count).map(OutboxChange::Failed).collect();
         let mut run: Option<(RangeInclusive<u64>, u64, u64)> = None;
         for (ticket, slot) in (self.first..).zip(&mut self.slots) {
             if slot.state == State::Done {
@@ -259,11 +230,7 @@ impl Window {
                 self.unmarked += 1;
             }
         }
-        while self
-            .slots
-            .front()
-            .is_some_and(|slot| slot.state == State::Marked)
-        {
+        while self.slots.front().is_some_and(|slot| slot.state == State::Marked) {
             self.slots.pop_front();
             self.first += 1;
         }
@@ -280,10 +247,8 @@ mod tests {
 
     use super::*;
 
-    const BACKOFF: Backoff = Backoff {
-        first: Duration::from_millis(10),
-        most: Duration::from_secs(1),
-    };
+    const BACKOFF: Backoff =
+        Backoff { first: Duration::from_millis(10), most: Duration::from_secs(1) };
 
     fn at(ms: u64) -> Monotonic {
         Monotonic::from_start(Duration::from_millis(ms))
@@ -308,13 +273,8 @@ mod tests {
             published_at: None,
         };
         let outbox: Vec<_> = keys.chars().enumerate().map(row).collect();
-        let batch = Arc::new(Batch {
-            events: Vec::new(),
-            outbox,
-        });
-        (0..keys.len())
-            .filter_map(|index| Envelope::of(&batch, index))
-            .collect()
+        let batch = Arc::new(Batch { events: Vec::new(), outbox });
+        (0..keys.len()).filter_map(|index| Envelope::of(&batch, index)).collect()
     }
 
     fn filled(keys: &str) -> Window {
@@ -340,11 +300,7 @@ mod tests {
         use OutboxChange::Published;
         assert_eq!(window.marks(9), [Published(10..=20), Published(40..=50)]);
         window.marked(false);
-        assert_eq!(
-            window.len(),
-            5,
-            "a mark that was not written is written again"
-        );
+        assert_eq!(window.len(), 5, "a mark that was not written is written again");
         assert_eq!(window.marks(1), [Published(10..=20)]);
         window.marked(true);
         assert_eq!(window.len(), 3);
@@ -359,10 +315,7 @@ mod tests {
         let mut window = filled("aba");
         assert!(window.settle(at(0), 0, false));
         let late = envelopes("xxxab").split_off(3);
-        let parcels: Vec<_> = late
-            .into_iter()
-            .map(|envelope| window.take(envelope))
-            .collect();
+        let parcels: Vec<_> = late.into_iter().map(|envelope| window.take(envelope)).collect();
         assert!(parcels[0].is_none(), "a later one of the refused key waits");
         assert!(parcels[1].is_some(), "another key goes on");
         assert!(window.settle(at(1), 2, false));

@@ -43,20 +43,10 @@ pub struct Trouble {
 }
 
 impl Trouble {
-    pub const NONE: Self = Self {
-        bus: Faults::NONE,
-        crash: 0.0,
-        before: 0.0,
-        after: 0.0,
-        poison: 0.0,
-    };
-    pub const ROUGH: Self = Self {
-        bus: Faults::ROUGH,
-        crash: 0.002,
-        before: 0.1,
-        after: 0.1,
-        poison: 0.02,
-    };
+    pub const NONE: Self =
+        Self { bus: Faults::NONE, crash: 0.0, before: 0.0, after: 0.0, poison: 0.0 };
+    pub const ROUGH: Self =
+        Self { bus: Faults::ROUGH, crash: 0.002, before: 0.1, after: 0.1, poison: 0.02 };
 }
 
 pub struct World {
@@ -91,11 +81,7 @@ pub fn ignored(message: &Message) -> bool {
 }
 
 fn effect_stream(message: &Message) -> StreamId {
-    StreamId::new(
-        "effect",
-        &format!("{}/{}", message.topic, message.aggregate_id),
-    )
-    .unwrap()
+    StreamId::new("effect", &format!("{}/{}", message.topic, message.aggregate_id)).unwrap()
 }
 
 impl Handler for Effects {
@@ -106,11 +92,7 @@ impl Handler for Effects {
             let calm = self.calm.load(Ordering::Relaxed);
             let mut roll = |p: f64| rng.f64() < p && !calm;
             let trouble = self.trouble;
-            let rolls = (
-                roll(trouble.before),
-                roll(trouble.after),
-                roll(trouble.poison),
-            );
+            let rolls = (roll(trouble.before), roll(trouble.after), roll(trouble.poison));
             (rng.u64(0..8), rolls.0, rolls.1, rolls.2)
         };
         self.clock.sleep(Duration::from_millis(pause)).await;
@@ -124,18 +106,10 @@ impl Handler for Effects {
             return Ok(Handled::Ignored);
         }
         let number = format!("{} {}", message.sequence, message.id);
-        let event = NewEvent {
-            kind: "effect".into(),
-            schema: 1,
-            payload: number.into(),
-        };
+        let event = NewEvent { kind: "effect".into(), schema: 1, payload: number.into() };
         let mut write = Write::at(self.clock.now());
         let stream = effect_stream(message);
-        write.appends.push(Append {
-            stream,
-            expected: Expected::Any,
-            events: vec![event],
-        });
+        write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
         let handled = delivery.commit(&self.journal, write).await?;
         if after {
             return Err(Failure::Transient("failed after the commit".into()));
@@ -150,10 +124,7 @@ pub fn consumer_options() -> consumer::Options {
         in_hand: 16,
         attempts: 4,
         attempt_limit: Duration::from_secs(2),
-        backoff: Backoff {
-            first: Duration::from_millis(20),
-            most: Duration::from_millis(500),
-        },
+        backoff: Backoff { first: Duration::from_millis(20), most: Duration::from_millis(500) },
         held_per_key: 4,
         held: 8,
         held_for: Duration::from_millis(300),
@@ -167,10 +138,7 @@ pub fn relay_options() -> relay::Options {
     relay::Options {
         in_flight: 24,
         mark_rows: 6,
-        backoff: Backoff {
-            first: Duration::from_millis(10),
-            most: Duration::from_millis(200),
-        },
+        backoff: Backoff { first: Duration::from_millis(10), most: Duration::from_millis(200) },
         ..relay::Options::default()
     }
 }
@@ -221,12 +189,7 @@ impl World {
         };
         let bus = Arc::new(Embedded::new(embedded::Options { lane_queue: 4 }));
         let seed = self.rng.u64(..);
-        let chaos = Arc::new(Chaos::new(
-            Arc::clone(&bus),
-            clock.clone(),
-            seed,
-            trouble.bus,
-        ));
+        let chaos = Arc::new(Chaos::new(Arc::clone(&bus), clock.clone(), seed, trouble.bus));
         let Ok(consumer) =
             Consumer::open(journal.clone(), clock.clone(), handler, consumer_options())
         else {
@@ -236,12 +199,7 @@ impl World {
             sim.spawn(async move { drop(worker.run().await) });
         }
         bus.open();
-        let relay = Relay::new(
-            journal.clone(),
-            Arc::clone(&chaos),
-            clock.clone(),
-            relay_options(),
-        );
+        let relay = Relay::new(journal.clone(), Arc::clone(&chaos), clock.clone(), relay_options());
         let relay_handle = relay.handle();
         sim.spawn(async move { drop(relay.run(std::future::pending()).await) });
         sim.spawn(async move { chaos.run().await });
@@ -283,53 +241,39 @@ impl World {
         let rows = store.outbox(0, 10_000).unwrap();
         let mut expected: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for row in &rows {
-            let stream = expected
-                .entry(effect_stream(&row.message).to_string())
-                .or_default();
+            let stream = expected.entry(effect_stream(&row.message).to_string()).or_default();
             if !ignored(&row.message) {
                 stream.push(format!("{} {}", row.message.sequence, row.message.id));
             }
         }
         for (stream, expected) in expected {
-            let events = store
-                .stream(&stream.parse().unwrap(), Version::NONE, 10_000)
-                .unwrap();
+            let events = store.stream(&stream.parse().unwrap(), Version::NONE, 10_000).unwrap();
             let mut expected = expected;
             let mut effects: Vec<_> = events
                 .iter()
                 .map(|event| String::from_utf8(event.payload.to_vec()).unwrap())
                 .collect();
-            if expected
-                .first()
-                .is_some_and(|effect| effect.starts_with("0 "))
-            {
+            if expected.first().is_some_and(|effect| effect.starts_with("0 ")) {
                 // Without numbers, once is all that is promised.
                 expected.sort();
                 effects.sort();
             }
             if !finished {
                 expected.truncate(effects.len());
-                if expected
-                    .first()
-                    .is_some_and(|effect| effect.starts_with("0 "))
-                {
+                if expected.first().is_some_and(|effect| effect.starts_with("0 ")) {
                     effects.dedup();
                     continue;
                 }
             }
             if effects != expected {
-                return Err(format!(
-                    "{stream}: effects {effects:?}, expected {expected:?}"
-                ));
+                return Err(format!("{stream}: effects {effects:?}, expected {expected:?}"));
             }
         }
         if finished {
             let open = store.unpublished(0, 10_000).unwrap().len();
             let parked = Letters::new(CONSUMER).list(&*store, None, 1_000).unwrap();
             if open > 0 || !parked.is_empty() {
-                return Err(format!(
-                    "{open} messages are unpublished, {parked:?} parked"
-                ));
+                return Err(format!("{open} messages are unpublished, {parked:?} parked"));
             }
         }
         Ok(())
@@ -369,11 +313,7 @@ async fn produce_some(
 ) {
     let mut last: BTreeMap<(String, String), u64> = BTreeMap::new();
     for row in journal.store().outbox(0, 10_000).unwrap_or_default() {
-        let Message {
-            topic,
-            aggregate_id,
-            ..
-        } = row.message;
+        let Message { topic, aggregate_id, .. } = row.message;
         *last.entry((topic.into_owned(), aggregate_id)).or_default() += 1;
     }
     while produced.get() < count {
@@ -383,11 +323,7 @@ async fn produce_some(
         for _ in 0..rng.u64(1..6) {
             let key = rng.u64(0..KEYS);
             // A key that continues another's name must not be taken for it.
-            let id = if key == 4 {
-                "k3/4".to_owned()
-            } else {
-                format!("k{key}")
-            };
+            let id = if key == 4 { "k3/4".to_owned() } else { format!("k{key}") };
             let topic = TOPICS[rng.usize(0..TOPICS.len())];
             let number = next.entry((topic.to_owned(), id.clone())).or_default();
             *number += 1;

@@ -76,10 +76,7 @@ impl<'a> Case<'a> {
     }
 
     fn violated(&self, problem: impl Into<String>) -> Violation {
-        Violation {
-            case: self.name,
-            problem: problem.into(),
-        }
+        Violation { case: self.name, problem: problem.into() }
     }
 
     /// Asks with one key until the answer is final.
@@ -90,21 +87,14 @@ impl<'a> Case<'a> {
         let mut last = None;
         for _ in 0..REPEATS_MAX {
             let deadline = self.setup.clock.monotonic() + self.setup.attempt;
-            match ask(Call {
-                key: key.to_owned(),
-                deadline,
-            })
-            .await
-            {
+            match ask(Call { key: key.to_owned(), deadline }).await {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(Failure::Refused { code, .. }) => return Ok(Err(code)),
                 Err(failure) => last = Some(failure),
             }
         }
         let last = last.map_or_else(String::new, |failure| failure.to_string());
-        Err(self.violated(format!(
-            "{key}: no answer after {REPEATS_MAX} attempts: {last}"
-        )))
+        Err(self.violated(format!("{key}: no answer after {REPEATS_MAX} attempts: {last}")))
     }
 
     /// Asks once, when there is no time left.
@@ -113,12 +103,7 @@ impl<'a> Case<'a> {
         F: Future<Output = Result<T, Failure>>,
     {
         let deadline = self.setup.clock.monotonic();
-        match ask(Call {
-            key: key.to_owned(),
-            deadline,
-        })
-        .await
-        {
+        match ask(Call { key: key.to_owned(), deadline }).await {
             Ok(_) => Err(self.violated(format!("{key}: a success after the deadline"))),
             Err(_) => Ok(()),
         }

@@ -22,11 +22,7 @@ pub(super) struct Reply {
 impl Reply {
     /// The body of a success, or what the answer means otherwise. See `docs/providers.md`.
     pub(super) fn read(self, operation: Operation) -> Result<Bytes, Failure> {
-        let Self {
-            status,
-            retry_after,
-            body,
-        } = &self;
+        let Self { status, retry_after, body } = &self;
         let seen = match retry_after {
             Some(after) => format!("{operation}: {status}, Retry-After: {}", brief(after)),
             None => format!("{operation}: {status}"),
@@ -53,12 +49,8 @@ impl Reply {
     }
 
     fn refusal(&self, operation: Operation) -> Failure {
-        let Problem {
-            title,
-            code,
-            detail,
-            ..
-        } = serde_json::from_slice(&self.body).unwrap_or_default();
+        let Problem { title, code, detail, .. } =
+            serde_json::from_slice(&self.body).unwrap_or_default();
         let fits = |code: &String| {
             let plain = |c: u8| c.is_ascii_alphanumeric() || b"_-.".contains(&c);
             (1..=CODE_BYTES_MAX).contains(&code.len()) && code.bytes().all(plain)
@@ -66,10 +58,7 @@ impl Reply {
         match code.filter(fits) {
             Some(code) => {
                 let reason = detail.or(title).unwrap_or_else(|| self.status.to_string());
-                Failure::Refused {
-                    code,
-                    reason: brief(&reason),
-                }
+                Failure::Refused { code, reason: brief(&reason) }
             }
             None => self.rejected(operation),
         }
@@ -83,19 +72,13 @@ impl Reply {
             "the provider rejects our requests; check its URL, its token and its version"
         );
         let code = PROVIDER_REJECTED.to_owned();
-        Failure::Refused {
-            code,
-            reason: format!("{operation}: the service answered {status}"),
-        }
+        Failure::Refused { code, reason: format!("{operation}: the service answered {status}") }
     }
 }
 
 /// Somebody else's words, kept short and on one line.
 fn brief(text: &str) -> String {
-    text.chars()
-        .filter(|c| !c.is_control())
-        .take(REASON_CHARS_MAX)
-        .collect()
+    text.chars().filter(|c| !c.is_control()).take(REASON_CHARS_MAX).collect()
 }
 
 #[cfg(test)]
@@ -105,12 +88,7 @@ mod tests {
     fn read(status: u16, retry_after: Option<&str>, body: &'static str) -> Result<Bytes, Failure> {
         let status = StatusCode::from_u16(status).unwrap();
         let retry_after = retry_after.map(str::to_owned);
-        Reply {
-            status,
-            retry_after,
-            body: body.into(),
-        }
-        .read(Operation::Reserve)
+        Reply { status, retry_after, body: body.into() }.read(Operation::Reserve)
     }
 
     fn code(result: Result<Bytes, Failure>) -> String {
@@ -125,10 +103,7 @@ mod tests {
         for status in [200, 201, 204] {
             assert_eq!(read(status, None, "{}"), Ok(Bytes::from_static(b"{}")));
         }
-        assert!(matches!(
-            read(202, None, "{}"),
-            Err(Failure::Unknown { .. })
-        ));
+        assert!(matches!(read(202, None, "{}"), Err(Failure::Unknown { .. })));
     }
 
     #[test]
@@ -136,10 +111,7 @@ mod tests {
         for status in [402, 409, 422] {
             let body = r#"{"code":"out_of_stock","detail":"no\nbento","more":[1]}"#;
             let reason = "nobento".to_owned();
-            let refused = Failure::Refused {
-                code: "out_of_stock".to_owned(),
-                reason,
-            };
+            let refused = Failure::Refused { code: "out_of_stock".to_owned(), reason };
             assert_eq!(read(status, None, body), Err(refused));
         }
     }
@@ -147,24 +119,14 @@ mod tests {
     #[test]
     fn without_a_usable_code_it_is_our_fault() {
         let long = r#"{"code":"<script>"}"#;
-        for body in [
-            "",
-            "<html>",
-            "[]",
-            r#"{"code":7}"#,
-            r#"{"detail":"x"}"#,
-            r#"{"code":""}"#,
-            long,
-        ] {
+        for body in
+            ["", "<html>", "[]", r#"{"code":7}"#, r#"{"detail":"x"}"#, r#"{"code":""}"#, long]
+        {
             assert_eq!(code(read(409, None, body)), PROVIDER_REJECTED, "{body}");
         }
         for status in [400, 401, 403, 404, 405, 410, 413, 415, 418, 451] {
             let body = r#"{"code":"out_of_stock"}"#;
-            assert_eq!(
-                code(read(status, None, body)),
-                PROVIDER_REJECTED,
-                "{status}"
-            );
+            assert_eq!(code(read(status, None, body)), PROVIDER_REJECTED, "{status}");
         }
     }
 
@@ -174,10 +136,7 @@ mod tests {
             for after in [None, Some("3")] {
                 let failure = read(status, after, "").unwrap_err();
                 assert!(matches!(&failure, Failure::Unavailable { .. }), "{failure}");
-                assert_eq!(
-                    failure.to_string().contains("Retry-After: 3"),
-                    after.is_some()
-                );
+                assert_eq!(failure.to_string().contains("Retry-After: 3"), after.is_some());
             }
         }
     }
@@ -186,10 +145,7 @@ mod tests {
     fn what_says_nothing_leaves_it_unknown() {
         for status in [100, 204 + 98, 304, 408, 425, 500, 501, 502, 504, 507, 599] {
             let failure = read(status, None, r#"{"code":"out_of_stock"}"#).unwrap_err();
-            assert!(
-                matches!(failure, Failure::Unknown { .. }),
-                "{status}: {failure}"
-            );
+            assert!(matches!(failure, Failure::Unknown { .. }), "{status}: {failure}");
         }
         let running = read(409, Some("1"), r#"{"code":"in_progress"}"#).unwrap_err();
         assert!(matches!(running, Failure::Unknown { .. }), "{running}");

@@ -41,10 +41,7 @@ pub(super) struct Request {
 impl Request {
     pub(super) fn new(bytes: Vec<u8>, sent: Sent) -> Self {
         debug_assert!(!bytes.is_empty(), "an empty body is never asked for");
-        Self {
-            bytes: Full::from(bytes),
-            sent,
-        }
+        Self { bytes: Full::from(bytes), sent }
     }
 }
 

@@ -95,13 +95,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Provider<C> {
         executor: impl Executor<Task> + Clone + Send + Sync + 'static,
     ) -> Result<Self, OptionsError> {
         let builder = Client::builder(executor);
-        Self::build(
-            options,
-            clock,
-            connector,
-            builder,
-            &[Scheme::HTTP, Scheme::HTTPS],
-        )
+        Self::build(options, clock, connector, builder, &[Scheme::HTTP, Scheme::HTTPS])
     }
 
     fn build(
@@ -111,29 +105,14 @@ impl<C: Connect + Clone + Send + Sync + 'static> Provider<C> {
         mut builder: Builder,
         schemes: &[Scheme],
     ) -> Result<Self, OptionsError> {
-        let Checked {
-            scheme,
-            authority,
-            path,
-            authorization,
-        } = options.check(schemes)?;
+        let Checked { scheme, authority, path, authorization } = options.check(schemes)?;
         let client = builder
             .pool_max_idle_per_host(options.connections)
             .pool_idle_timeout(CONNECTION_IDLE)
             .build(connector);
         let turns = Semaphore::new(options.connections);
-        let inner = Inner {
-            client,
-            scheme,
-            authority,
-            path,
-            authorization,
-            turns,
-            clock,
-        };
-        Ok(Self {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { client, scheme, authority, path, authorization, turns, clock };
+        Ok(Self { inner: Arc::new(inner) })
     }
 }
 
@@ -177,41 +156,25 @@ impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
         sent: Sent,
     ) -> Result<Reply, String> {
         // Kept until the answer is read: until then the connection is taken.
-        let _turn = self
-            .turns
-            .acquire()
-            .await
-            .map_err(|error| error.to_string())?;
+        let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
         let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
         let mut request = http::Request::new(Request::new(body, sent));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri(path)?;
         *request.headers_mut() = self.headers(call, key);
-        let response = self
-            .client
-            .request(request)
-            .await
-            .map_err(|error| words(&error))?;
+        let response = self.client.request(request).await.map_err(|error| words(&error))?;
         let status = response.status();
         let retry_after = response.headers().get(header::RETRY_AFTER);
         let retry_after =
             retry_after.map(|after| String::from_utf8_lossy(after.as_bytes()).into_owned());
-        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX)
-            .collect()
-            .await;
+        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
         let body = body.map_err(|error| format!("{status}, then {}", words(error.as_ref())))?;
-        Ok(Reply {
-            status,
-            retry_after,
-            body: body.to_bytes(),
-        })
+        Ok(Reply { status, retry_after, body: body.to_bytes() })
     }
 
     fn uri(&self, path: String) -> Result<Uri, String> {
         let path = PathAndQuery::from_maybe_shared(format!("{}{path}", self.path));
-        let builder = Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone());
+        let builder = Uri::builder().scheme(self.scheme.clone()).authority(self.authority.clone());
         builder
             .path_and_query(path.map_err(|error| error.to_string())?)
             .build()
@@ -223,10 +186,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(wire::IDEMPOTENCY_KEY, key);
         headers.insert(wire::TIMEOUT_MS, HeaderValue::from(whole_ms(left)));
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         const AGENT: &str = concat!("steadfast/", env!("CARGO_PKG_VERSION"));
         headers.insert(header::USER_AGENT, HeaderValue::from_static(AGENT));
@@ -240,13 +200,10 @@ impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
 /// The key as a header. One that does not fit never will, so it is no use to try again.
 fn key(call: &Call) -> Result<HeaderValue, Failure> {
     let fits = (1..=KEY_BYTES_MAX).contains(&call.key.len()) && call.key.is_ascii();
-    HeaderValue::try_from(&call.key)
-        .ok()
-        .filter(|_| fits)
-        .ok_or_else(|| Failure::Refused {
-            code: code::INVALID_REQUEST.to_owned(),
-            reason: format!("an idempotency key has 1 to {KEY_BYTES_MAX} visible ASCII characters"),
-        })
+    HeaderValue::try_from(&call.key).ok().filter(|_| fits).ok_or_else(|| Failure::Refused {
+        code: code::INVALID_REQUEST.to_owned(),
+        reason: format!("an idempotency key has 1 to {KEY_BYTES_MAX} visible ASCII characters"),
+    })
 }
 
 /// In whole milliseconds, but not 0, which to some means "no limit".
@@ -284,15 +241,9 @@ impl<C: Connect + Clone + Send + Sync + 'static> Stock for Provider<C> {
         items: &'a [Item],
     ) -> Answer<'a, String> {
         Box::pin(async move {
-            let body = wire::Reserve {
-                order,
-                items: items.into(),
-            };
+            let body = wire::Reserve { order, items: items.into() };
             let path = "/reservations".to_owned();
-            let body = self
-                .inner
-                .call(Operation::Reserve, call, path, body)
-                .await?;
+            let body = self.inner.call(Operation::Reserve, call, path, body).await?;
             named(Operation::Reserve, &body).map(|wire::Reserved { reservation }| reservation)
         })
     }
@@ -300,10 +251,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Stock for Provider<C> {
     fn release<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, ()> {
         Box::pin(async move {
             let path = format!("/reservations/{order}/release");
-            self.inner
-                .call(Operation::Release, call, path, Nothing {})
-                .await
-                .map(drop)
+            self.inner.call(Operation::Release, call, path, Nothing {}).await.map(drop)
         })
     }
 }
@@ -316,15 +264,9 @@ impl<C: Connect + Clone + Send + Sync + 'static> Payment for Provider<C> {
         amount: &'a Money,
     ) -> Answer<'a, String> {
         Box::pin(async move {
-            let body = wire::Authorize {
-                order,
-                amount: std::borrow::Cow::Borrowed(amount),
-            };
+            let body = wire::Authorize { order, amount: std::borrow::Cow::Borrowed(amount) };
             let path = "/authorizations".to_owned();
-            let body = self
-                .inner
-                .call(Operation::Authorize, call, path, body)
-                .await?;
+            let body = self.inner.call(Operation::Authorize, call, path, body).await?;
             named(Operation::Authorize, &body)
                 .map(|wire::Authorized { authorization }| authorization)
         })
@@ -333,10 +275,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Payment for Provider<C> {
     fn capture<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, String> {
         Box::pin(async move {
             let path = format!("/authorizations/{order}/capture");
-            let body = self
-                .inner
-                .call(Operation::Capture, call, path, Nothing {})
-                .await?;
+            let body = self.inner.call(Operation::Capture, call, path, Nothing {}).await?;
             named(Operation::Capture, &body).map(|wire::Captured { capture }| capture)
         })
     }
@@ -344,10 +283,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Payment for Provider<C> {
     fn void<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, ()> {
         Box::pin(async move {
             let path = format!("/authorizations/{order}/void");
-            self.inner
-                .call(Operation::Void, call, path, Nothing {})
-                .await
-                .map(drop)
+            self.inner.call(Operation::Void, call, path, Nothing {}).await.map(drop)
         })
     }
 }

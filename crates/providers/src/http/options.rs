@@ -90,12 +90,7 @@ impl Options {
                 Some(value)
             }
         };
-        Ok(Checked {
-            scheme,
-            authority,
-            path,
-            authorization,
-        })
+        Ok(Checked { scheme, authority, path, authorization })
     }
 }
 
@@ -112,27 +107,15 @@ mod tests {
 
     #[test]
     fn an_address_is_checked_and_never_repeated() {
-        for base in [
-            "",
-            "/v1",
-            "stock",
-            "https://h/",
-            "ftp://h/",
-            "http://h/?a=b",
-            "http://user:pass@h/",
-        ] {
+        for base in
+            ["", "/v1", "stock", "https://h/", "ftp://h/", "http://h/?a=b", "http://user:pass@h/"]
+        {
             let problem = problem(base);
             assert!(problem.contains("http://stock.internal"), "{problem}");
             assert!(!problem.contains("pass"), "{problem}");
         }
-        let checked = Options::new("http://h:1/v1/")
-            .check(&[Scheme::HTTP])
-            .ok()
-            .unwrap();
-        assert_eq!(
-            (checked.authority.as_str(), checked.path.as_str()),
-            ("h:1", "/v1")
-        );
+        let checked = Options::new("http://h:1/v1/").check(&[Scheme::HTTP]).ok().unwrap();
+        assert_eq!((checked.authority.as_str(), checked.path.as_str()), ("h:1", "/v1"));
     }
 
     #[test]
@@ -140,28 +123,17 @@ mod tests {
         let mut options = Options::new("http://h");
         options.token = Some(Secret::new("hunter2"));
         assert!(!format!("{options:?}").contains("hunter2"));
-        let header = options
-            .check(&[Scheme::HTTP])
-            .ok()
-            .unwrap()
-            .authorization
-            .unwrap();
+        let header = options.check(&[Scheme::HTTP]).ok().unwrap().authorization.unwrap();
         assert_eq!(header.to_str().unwrap(), "Bearer hunter2");
         assert!(!format!("{header:?}").contains("hunter2"));
         options.token = Some(Secret::new("line\nbreak"));
-        assert_eq!(
-            options.check(&[Scheme::HTTP]).err(),
-            Some(OptionsError::Token)
-        );
+        assert_eq!(options.check(&[Scheme::HTTP]).err(), Some(OptionsError::Token));
     }
 
     #[test]
     fn connections_have_bounds() {
         for connections in [0, CONNECTIONS_MAX + 1] {
-            let options = Options {
-                connections,
-                ..Options::new("http://h")
-            };
+            let options = Options { connections, ..Options::new("http://h") };
             let error = options.check(&[Scheme::HTTP]).err();
             assert_eq!(error, Some(OptionsError::Connections(connections)));
         }

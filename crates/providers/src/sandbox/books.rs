@@ -40,16 +40,8 @@ impl Books {
         guards: Vec<Guard>,
     ) -> Result<Entered, Failure> {
         let expected = Expected::Exactly(version);
-        let append = Append {
-            stream: stream.clone(),
-            expected,
-            events,
-        };
-        let write = Write {
-            appends: vec![append],
-            guards,
-            ..Write::at(self.clock.now())
-        };
+        let append = Append { stream: stream.clone(), expected, events };
+        let write = Write { appends: vec![append], guards, ..Write::at(self.clock.now()) };
         match self.journal.commit(write).await {
             Ok(_) => Ok(Entered::Done),
             Err(error) => refusal(error),
@@ -97,32 +89,24 @@ fn refusal(error: steadfast_journal::Error) -> Result<Entered, Failure> {
         }
         E::TooLarge { .. } => Err(invalid(error.to_string())),
         // The journal vouches that these had no effect.
-        E::Refused(_) | E::Overloaded { .. } | E::Closed => Err(Failure::Unavailable {
-            reason: error.to_string(),
-        }),
-        E::Storage(_) => Err(Failure::Unknown {
-            reason: error.to_string(),
-        }),
+        E::Refused(_) | E::Overloaded { .. } | E::Closed => {
+            Err(Failure::Unavailable { reason: error.to_string() })
+        }
+        E::Storage(_) => Err(Failure::Unknown { reason: error.to_string() }),
     }
 }
 
 /// Books that cannot be read leave open what they say.
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::Unknown {
-            reason: error.to_string(),
-        }
+        Self::Unknown { reason: error.to_string() }
     }
 }
 
 /// Makes an event from its details.
 pub(super) fn event<T: Serialize>(kind: &'static str, details: &T) -> Result<NewEvent, Failure> {
     match serde_json::to_vec(details) {
-        Ok(payload) => Ok(NewEvent {
-            kind: kind.into(),
-            schema: 1,
-            payload: payload.into(),
-        }),
+        Ok(payload) => Ok(NewEvent { kind: kind.into(), schema: 1, payload: payload.into() }),
         Err(error) => Err(invalid(format!("{kind}: {error}"))),
     }
 }
@@ -146,19 +130,12 @@ pub(super) fn unreadable(event: &Event, problem: impl ToString) -> Error {
 
 /// The order that a stream is about.
 pub(super) fn order_of(event: &Event) -> Result<OrderId, Error> {
-    event
-        .stream
-        .key()
-        .parse()
-        .map_err(|error| unreadable(event, error))
+    event.stream.key().parse().map_err(|error| unreadable(event, error))
 }
 
 /// A refusal with a code of ours.
 pub(super) fn refused(code: &str, reason: impl Into<String>) -> Failure {
-    Failure::Refused {
-        code: code.to_owned(),
-        reason: reason.into(),
-    }
+    Failure::Refused { code: code.to_owned(), reason: reason.into() }
 }
 
 /// The request makes no sense, and never will.
@@ -171,15 +148,11 @@ pub(super) fn check(call: &Call) -> Result<(), Failure> {
     if (1..=KEY_BYTES_MAX).contains(&call.key.len()) {
         Ok(())
     } else {
-        Err(invalid(format!(
-            "an idempotency key has 1 to {KEY_BYTES_MAX} bytes"
-        )))
+        Err(invalid(format!("an idempotency key has 1 to {KEY_BYTES_MAX} bytes")))
     }
 }
 
 /// More rounds than a stream has steps: it must be something else that is wrong.
 pub(super) fn contended(stream: &StreamId) -> Failure {
-    Failure::Unavailable {
-        reason: format!("{stream} keeps changing; try again"),
-    }
+    Failure::Unavailable { reason: format!("{stream} keeps changing; try again") }
 }

@@ -42,11 +42,7 @@ impl Probability {
     /// # Errors
     /// The number is not between 0 and 1, both included.
     pub fn new(number: f64) -> Result<Self, ProbabilityError> {
-        if (0.0..=1.0).contains(&number) {
-            Ok(Self(number))
-        } else {
-            Err(ProbabilityError(number))
-        }
+        if (0.0..=1.0).contains(&number) { Ok(Self(number)) } else { Err(ProbabilityError(number)) }
     }
 
     /// The number.
@@ -104,21 +100,14 @@ impl Delay {
     /// Always the same.
     #[must_use]
     pub const fn fixed(length: Duration) -> Self {
-        Self {
-            least: length,
-            mean_extra: Duration::ZERO,
-            most: length,
-        }
+        Self { least: length, mean_extra: Duration::ZERO, most: length }
     }
 
     fn draw(self, rng: &mut Rng) -> Duration {
         // Inverse transform: −mean · ln(1 − u), with u in [0, 1).
         let extra = -self.mean_extra.as_secs_f64() * (1.0 - rng.f64()).ln();
         let extra = Duration::try_from_secs_f64(extra).unwrap_or(DELAY_MAX);
-        self.least
-            .saturating_add(extra)
-            .min(self.most)
-            .min(DELAY_MAX)
+        self.least.saturating_add(extra).min(self.most).min(DELAY_MAX)
     }
 }
 
@@ -161,14 +150,8 @@ impl Faults {
     /// Nothing goes wrong until [`Faults::set`].
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        let state = State {
-            rng: Rng::with_seed(seed),
-            plans: BTreeMap::new(),
-        };
-        Self {
-            seed,
-            state: Arc::new(Mutex::new(state)),
-        }
+        let state = State { rng: Rng::with_seed(seed), plans: BTreeMap::new() };
+        Self { seed, state: Arc::new(Mutex::new(state)) }
     }
 
     /// Changes the plan of one operation, from the next call on.
@@ -178,9 +161,7 @@ impl Faults {
 
     /// Changes the plan of every operation.
     pub fn set_all(&self, plan: Plan) {
-        self.state()
-            .plans
-            .extend(Operation::ALL.map(|operation| (operation, plan)));
+        self.state().plans.extend(Operation::ALL.map(|operation| (operation, plan)));
     }
 
     /// Ends all faults.
@@ -191,11 +172,7 @@ impl Faults {
     /// The plan of one operation.
     #[must_use]
     pub fn plan(&self, operation: Operation) -> Plan {
-        self.state()
-            .plans
-            .get(&operation)
-            .copied()
-            .unwrap_or_default()
+        self.state().plans.get(&operation).copied().unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -211,12 +188,7 @@ impl Faults {
         let unavailable = rng.f64() < plan.unavailable.get();
         let lose_reply = rng.f64() < plan.lose_reply.get();
         let refuse = self.opinion(operation, order) < plan.refuse.get();
-        Some(Fate {
-            delay,
-            unavailable,
-            lose_reply,
-            refuse,
-        })
+        Some(Fate { delay, unavailable, lose_reply, refuse })
     }
 
     /// A number in `[0, 1)` that belongs to the operation, the order and the seed.
@@ -244,9 +216,7 @@ impl Faults {
             clock.sleep(fate.delay).await;
         }
         if fate.unavailable {
-            return Err(Failure::Unavailable {
-                reason: "injected fault: away".to_owned(),
-            });
+            return Err(Failure::Unavailable { reason: "injected fault: away".to_owned() });
         }
         let result = work(fate.refuse).await;
         if fate.lose_reply {
@@ -260,9 +230,7 @@ impl Faults {
 
 impl fmt::Debug for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Faults")
-            .field("plans", &self.state().plans)
-            .finish_non_exhaustive()
+        f.debug_struct("Faults").field("plans", &self.state().plans).finish_non_exhaustive()
     }
 }
 
@@ -283,12 +251,7 @@ mod tests {
             mean_extra: Duration::from_millis(20),
             most: Duration::from_millis(100),
         };
-        Plan {
-            unavailable: half,
-            refuse: half,
-            lose_reply: half,
-            delay,
-        }
+        Plan { unavailable: half, refuse: half, lose_reply: half, delay }
     }
 
     #[test]
@@ -312,10 +275,7 @@ mod tests {
         let again: Vec<bool> = (0..1_000).map(refuse).collect();
         assert_eq!(first, again);
         let refused = first.iter().filter(|refused| **refused).count();
-        assert!(
-            (400..600).contains(&refused),
-            "{refused} of 1,000 at one half"
-        );
+        assert!((400..600).contains(&refused), "{refused} of 1,000 at one half");
     }
 
     #[test]
@@ -352,11 +312,7 @@ mod tests {
         .unwrap();
         assert_eq!(plan.delay, half().delay);
         assert_eq!(plan.lose_reply.get(), 0.25);
-        for bad in [
-            r#"{"refuse": 1.5}"#,
-            r#"{"refuse": -0.1}"#,
-            r#"{"refuze": 1}"#,
-        ] {
+        for bad in [r#"{"refuse": 1.5}"#, r#"{"refuse": -0.1}"#, r#"{"refuze": 1}"#] {
             assert!(serde_json::from_str::<Plan>(bad).is_err(), "{bad}");
         }
         assert!(Probability::new(f64::NAN).is_err());

@@ -47,14 +47,7 @@ pub fn router(
     clock: Clock,
     token: Option<Secret>,
 ) -> Router {
-    guarded(
-        contract(Engines {
-            stock,
-            payment,
-            clock,
-        }),
-        token,
-    )
+    guarded(contract(Engines { stock, payment, clock }), token)
 }
 
 /// The contract over a sandbox, and what there is to see of it.
@@ -64,10 +57,7 @@ pub fn sandbox(sandbox: &Sandbox, clock: Clock, token: Option<Secret>) -> Router
         payment: Arc::new(sandbox.payment.clone()),
         clock,
     };
-    guarded(
-        contract(engines).merge(look::routes(sandbox.clone())),
-        token,
-    )
+    guarded(contract(engines).merge(look::routes(sandbox.clone())), token)
 }
 
 fn contract(engines: Engines) -> Router {
@@ -97,9 +87,7 @@ async fn admit(State(token): State<Arc<Secret>>, request: Request<Body>, next: N
     let rejected = Rejected::new(StatusCode::UNAUTHORIZED, "unauthorized", detail);
     let mut response = rejected.into_response();
     let scheme = HeaderValue::from_static("Bearer");
-    response
-        .headers_mut()
-        .insert(header::WWW_AUTHENTICATE, scheme);
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
     response
 }
 

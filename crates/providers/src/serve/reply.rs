@@ -57,10 +57,7 @@ impl From<Failure> for Rejected {
             Failure::Unavailable { reason } => {
                 let mut rejected =
                     Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason);
-                rejected
-                    .0
-                    .headers_mut()
-                    .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                rejected.0.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
                 rejected
             }
             Failure::Unknown { reason } => Self(Box::new(hang_up(reason))),
@@ -81,9 +78,7 @@ impl From<crate::sandbox::Error> for Rejected {
 fn hang_up(reason: String) -> Response {
     tracing::debug!(reason, "closing the connection without an answer");
     let failure = std::io::Error::other(reason);
-    Response::new(Body::from_stream(futures::stream::iter([Err::<Bytes, _>(
-        failure,
-    )])))
+    Response::new(Body::from_stream(futures::stream::iter([Err::<Bytes, _>(failure)])))
 }
 
 /// An answer with a body.
@@ -107,29 +102,16 @@ pub(super) fn call(clock: &Clock, headers: &HeaderMap) -> Result<Call, Rejected>
             None => return Err(Rejected::bad(format!("{TIMEOUT_MS} is a number"))),
         },
     };
-    Ok(Call {
-        key,
-        deadline: clock.monotonic() + limit,
-    })
+    Ok(Call { key, deadline: clock.monotonic() + limit })
 }
 
 /// The idempotency key. The IETF draft writes a quoted string, most services the bare text.
 pub(super) fn key(headers: &HeaderMap) -> Result<&str, Rejected> {
-    let key = headers
-        .get(IDEMPOTENCY_KEY)
-        .and_then(|key| key.to_str().ok())
-        .unwrap_or("");
-    let bare = key
-        .strip_prefix('"')
-        .and_then(|key| key.strip_suffix('"'))
-        .unwrap_or(key);
+    let key = headers.get(IDEMPOTENCY_KEY).and_then(|key| key.to_str().ok()).unwrap_or("");
+    let bare = key.strip_prefix('"').and_then(|key| key.strip_suffix('"')).unwrap_or(key);
     if (1..=KEY_BYTES_MAX).contains(&bare.len()) {
         return Ok(bare);
     }
     let detail = format!("an Idempotency-Key of 1 to {KEY_BYTES_MAX} bytes is required");
-    Err(Rejected::new(
-        StatusCode::BAD_REQUEST,
-        "idempotency_key_missing",
-        detail,
-    ))
+    Err(Rejected::new(StatusCode::BAD_REQUEST, "idempotency_key_missing", detail))
 }

@@ -18,56 +18,35 @@ pub fn order(number: u128) -> OrderId {
 }
 
 pub fn items(lines: &[(&str, u32)]) -> Vec<Item> {
-    let item = |(sku, quantity): &(&str, u32)| Item {
-        sku: (*sku).to_owned(),
-        quantity: *quantity,
-    };
+    let item = |(sku, quantity): &(&str, u32)| Item { sku: (*sku).to_owned(), quantity: *quantity };
     lines.iter().map(item).collect()
 }
 
 pub fn won(minor: i64) -> Money {
-    Money {
-        currency: "KRW".to_owned(),
-        minor,
-    }
+    Money { currency: "KRW".to_owned(), minor }
 }
 
 pub fn call(clock: &Clock, key: &str) -> Call {
-    Call {
-        key: key.to_owned(),
-        deadline: clock.monotonic() + Duration::from_secs(5),
-    }
+    Call { key: key.to_owned(), deadline: clock.monotonic() + Duration::from_secs(5) }
 }
 
 pub fn setup(clock: Clock, seed: u64) -> Setup {
-    Setup {
-        clock,
-        ids: Ids::seeded(seed),
-        attempt: ATTEMPT_DEFAULT,
-    }
+    Setup { clock, ids: Ids::seeded(seed), attempt: ATTEMPT_DEFAULT }
 }
 
 pub fn stock_fixture() -> StockFixture {
-    StockFixture {
-        scarce: ["scarce-1".to_owned(), "scarce-2".to_owned()],
-        pieces: 3,
-    }
+    StockFixture { scarce: ["scarce-1".to_owned(), "scarce-2".to_owned()], pieces: 3 }
 }
 
 pub fn payment_fixture() -> PaymentFixture {
-    PaymentFixture {
-        accepted: won(18_000),
-        declined: won(18_013),
-    }
+    PaymentFixture { accepted: won(18_000), declined: won(18_013) }
 }
 
 /// Few pieces of everything; amounts that end with 13 are declined.
 pub fn scarce() -> Options {
     let decline = vec![Decline::Ending("13".to_owned())];
     Options {
-        stock: options::Stock {
-            default_stock: stock_fixture().pieces,
-        },
+        stock: options::Stock { default_stock: stock_fixture().pieces },
         payment: options::Payment { decline },
         seed: 7,
     }
@@ -86,8 +65,5 @@ pub fn simulated(sim: &mut Simulation, options: Options) -> (Sandbox, memory::Di
     let disk = engine.disk();
     let (journal, mut writer) = Journal::new(engine, sim.clock());
     sim.on_idle(move || writer.run_once().unwrap() > 0);
-    (
-        Sandbox::open(journal.clone(), journal, &sim.clock(), options),
-        disk,
-    )
+    (Sandbox::open(journal.clone(), journal, &sim.clock(), options), disk)
 }

@@ -24,18 +24,15 @@ pub fn disk(directory: &Path, clock: &Clock) -> io::Result<SyncLatency> {
     let first = fdatasync_latency(directory, FIRST_SAMPLES, clock)?;
     let each = first.p50.max(Duration::from_micros(1));
     let affordable = PROBE_TIME.as_micros() / each.as_micros();
-    let samples = usize::try_from(affordable)
-        .unwrap_or(SAMPLES_MAX)
-        .clamp(FIRST_SAMPLES, SAMPLES_MAX);
+    let samples =
+        usize::try_from(affordable).unwrap_or(SAMPLES_MAX).clamp(FIRST_SAMPLES, SAMPLES_MAX);
     fdatasync_latency(directory, samples, clock)
 }
 
 /// The resident memory of this process in MB (10⁶ bytes), where the system tells.
 pub fn resident_mb() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     let kibibytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kibibytes * 1_024.0 / 1e6)
 }

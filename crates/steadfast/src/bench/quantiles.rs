@@ -18,11 +18,7 @@ impl Millis {
     /// Of a histogram of microseconds.
     pub fn of(micros: &Histogram<u64>) -> Self {
         let at = |percentile| as_f64(micros.value_at_percentile(percentile)) / 1e3;
-        Self {
-            p50: at(50.0),
-            p95: at(95.0),
-            p99: at(99.0),
-        }
+        Self { p50: at(50.0), p95: at(95.0), p99: at(99.0) }
     }
 }
 
@@ -36,10 +32,7 @@ pub struct Micros {
 }
 
 /// A count as a number that can be divided. Exact up to 2⁵³.
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "counts and microseconds stay far below 2^53"
-)]
+#[expect(clippy::cast_precision_loss, reason = "counts and microseconds stay far below 2^53")]
 pub fn as_f64(count: u64) -> f64 {
     count as f64
 }

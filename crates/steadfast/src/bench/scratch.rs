@@ -25,10 +25,7 @@ impl Scratch {
             }
             None => {
                 let mut builder = tempfile::Builder::new();
-                builder
-                    .prefix(".steadfast-bench-")
-                    .tempdir_in(".")
-                    .map(Self::Removed)
+                builder.prefix(".steadfast-bench-").tempdir_in(".").map(Self::Removed)
             }
         }
     }

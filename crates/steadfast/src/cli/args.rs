@@ -11,12 +11,7 @@ use crate::config::{self, Flags, Loaded};
 #[derive(Clone, Debug, Default, Args)]
 pub struct ConfigArgs {
     /// The configuration file.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STEADFAST_CONFIG",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "FILE", env = "STEADFAST_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// The data directory [default: steadfast-data].
     #[arg(long, value_name = "DIR")]
@@ -63,9 +58,11 @@ impl ServerArgs {
     /// It is wrong.
     pub fn load(&self) -> Result<Loaded, config::Error> {
         let text = |address: SocketAddr| address.to_string();
-        let flags = Flags::default()
-            .with("--listen", "listen", self.listen.map(text))
-            .with("--admin", "admin", self.admin.map(text));
+        let flags = Flags::default().with("--listen", "listen", self.listen.map(text)).with(
+            "--admin",
+            "admin",
+            self.admin.map(text),
+        );
         self.config.load_with(flags)
     }
 }

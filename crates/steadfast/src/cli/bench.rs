@@ -47,12 +47,7 @@ pub struct OrdersArgs {
     #[arg(long, value_name = "N", default_value_t = 400, value_parser = within::<4, 100_000>)]
     couriers: usize,
     /// The configuration file.
-    #[arg(
-        long,
-        value_name = "FILE",
-        env = "STEADFAST_CONFIG",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "FILE", env = "STEADFAST_CONFIG", hide_env_values = true)]
     config: Option<PathBuf>,
     /// A data directory, which is kept [default: a scratch one on the working directory's disk].
     #[arg(long, value_name = "DIR")]
@@ -91,18 +86,10 @@ impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
             Self::Orders(args) => args.run(out),
-            Self::Journal(JournalArgs {
-                duration,
-                batch,
-                data,
-            }) => {
+            Self::Journal(JournalArgs { duration, batch, data }) => {
                 let report = bench::journal::run(duration.get(), batch, data.as_deref())
                     .map_err(|error| Failure::failed(format!("the bench failed: {error}")))?;
-                if out.json() {
-                    out.document(&report)
-                } else {
-                    out.raw(report.render().as_bytes())
-                }
+                if out.json() { out.document(&report) } else { out.raw(report.render().as_bytes()) }
             }
         }
     }
@@ -119,17 +106,8 @@ impl OrdersArgs {
             preload: self.preload,
             data: self.data.clone(),
         };
-        let config = ConfigArgs {
-            config: self.config,
-            data: self.data,
-        }
-        .load()?
-        .config;
+        let config = ConfigArgs { config: self.config, data: self.data }.load()?.config;
         let report = bench::orders::run(config, &options)?;
-        if out.json() {
-            out.document(&report)
-        } else {
-            out.raw(report.render().as_bytes())
-        }
+        if out.json() { out.document(&report) } else { out.raw(report.render().as_bytes()) }
     }
 }

@@ -39,12 +39,7 @@ pub struct PublicArgs {
     )]
     pub url: String,
     /// Its bearer token, if it wants one.
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "STEADFAST_TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "TOKEN", env = "STEADFAST_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }
 
@@ -61,12 +56,7 @@ pub struct AdminArgs {
     )]
     pub admin: String,
     /// Its bearer token, if it wants one.
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "STEADFAST_ADMIN_TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "TOKEN", env = "STEADFAST_ADMIN_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
 }
 
@@ -119,48 +109,24 @@ impl Client {
             ))
         };
         // A bare address is understood, because that is what `up` takes.
-        let full = if url.contains("://") {
-            url.to_owned()
-        } else {
-            format!("http://{url}")
-        };
+        let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let base: Uri = full.parse().map_err(|_| wrong())?;
-        let host = base
-            .host()
-            .filter(|_| base.scheme_str() == Some("http"))
-            .ok_or_else(wrong)?;
+        let host = base.host().filter(|_| base.scheme_str() == Some("http")).ok_or_else(wrong)?;
         let authority = format!("{host}:{}", base.port_u16().unwrap_or(80));
-        Ok(Self {
-            base,
-            authority,
-            token,
-            flag,
-            timeout: TIMEOUT,
-            key: None,
-        })
+        Ok(Self { base, authority, token, flag, timeout: TIMEOUT, key: None })
     }
 
     /// The server at an address that is known to be one.
     pub fn at(address: std::net::SocketAddr) -> Self {
         let authority = address.to_string();
         let base = Uri::from_static("http://localhost");
-        Self {
-            base,
-            authority,
-            token: None,
-            flag: "--url",
-            timeout: TIMEOUT,
-            key: None,
-        }
+        Self { base, authority, token: None, flag: "--url", timeout: TIMEOUT, key: None }
     }
 
     /// The same server, asked with an idempotency key.
     #[must_use]
     pub fn with_key(&self, key: &str) -> Self {
-        Self {
-            key: Some(key.to_owned()),
-            ..self.clone()
-        }
+        Self { key: Some(key.to_owned()), ..self.clone() }
     }
 
     /// The same server, which may take an hour to answer.
@@ -200,10 +166,7 @@ impl Client {
         let answer = async { clock.timeout(self.timeout, exchange).await };
         runtime.block_on(answer).unwrap_or_else(|_| {
             let seconds = self.timeout.as_secs();
-            Err(Failure::failed(format!(
-                "{} did not answer within {seconds} s",
-                self.authority
-            )))
+            Err(Failure::failed(format!("{} did not answer within {seconds} s", self.authority)))
         })
     }
 
@@ -214,23 +177,16 @@ impl Client {
         body: Option<&Value>,
     ) -> Result<Value, Failure> {
         let broken = |error: &dyn std::fmt::Display| {
-            Failure::failed(format!(
-                "the connection to {} broke: {error}",
-                self.authority
-            ))
+            Failure::failed(format!("the connection to {} broke: {error}", self.authority))
         };
-        let stream = TcpStream::connect(&self.authority)
-            .await
-            .map_err(|error| self.absent(&error))?;
+        let stream =
+            TcpStream::connect(&self.authority).await.map_err(|error| self.absent(&error))?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|e| broken(&e))?;
         let request = self.request(method, path, body)?;
         let exchange = async {
-            let response = sender
-                .send_request(request)
-                .await
-                .map_err(|error| broken(&error))?;
+            let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
             let (head, body) = response.into_parts();
             let body = Limited::new(body, ANSWER_BYTES_MAX).collect().await;
             Ok::<_, Failure>((head, body.map_err(|error| broken(&error))?.to_bytes()))
@@ -247,10 +203,7 @@ impl Client {
                 return Ok(Value::Null);
             }
             return serde_json::from_slice(&body).map_err(|error| {
-                Failure::failed(format!(
-                    "{} did not answer with JSON: {error}",
-                    self.authority
-                ))
+                Failure::failed(format!("{} did not answer with JSON: {error}", self.authority))
             });
         }
         Err(refusal(head.status, &body))
@@ -281,9 +234,7 @@ impl Client {
             }
             None => Bytes::new(),
         };
-        request
-            .body(Full::new(body))
-            .map_err(|error| Failure::Usage(error.to_string()))
+        request.body(Full::new(body)).map_err(|error| Failure::Usage(error.to_string()))
     }
 
     fn absent(&self, error: &std::io::Error) -> Failure {
@@ -302,12 +253,7 @@ impl Client {
 /// What a server's refusal says.
 fn refusal(status: http::StatusCode, body: &[u8]) -> Failure {
     match serde_json::from_slice::<Problem>(body) {
-        Ok(Problem {
-            code,
-            title,
-            detail,
-            field,
-        }) => {
+        Ok(Problem { code, title, detail, field }) => {
             let field = field.map_or_else(String::new, |field| format!("{field}: "));
             let detail = if detail.is_empty() { title } else { detail };
             Failure::failed(format!("{field}{detail} ({code})"))
@@ -332,16 +278,10 @@ pub fn segment(text: &str) -> String {
 /// A query string of the parameters that are there.
 pub fn query(parameters: &[(&str, Option<String>)]) -> String {
     let given = parameters.iter().filter_map(|(name, value)| {
-        value
-            .as_ref()
-            .map(|value| format!("{name}={}", segment(value)))
+        value.as_ref().map(|value| format!("{name}={}", segment(value)))
     });
     let query: Vec<String> = given.collect();
-    if query.is_empty() {
-        String::new()
-    } else {
-        format!("?{}", query.join("&"))
-    }
+    if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
 }
 
 #[cfg(test)]
@@ -360,10 +300,7 @@ mod tests {
 
     #[test]
     fn names_cannot_leave_their_segment() {
-        assert_eq!(
-            segment("../orders?x=1#김"),
-            "..%2Forders%3Fx%3D1%23%EA%B9%80"
-        );
+        assert_eq!(segment("../orders?x=1#김"), "..%2Forders%3Fx%3D1%23%EA%B9%80");
         assert_eq!(query(&[("a", None), ("b", Some("x y".into()))]), "?b=x%20y");
     }
 
@@ -373,9 +310,7 @@ mod tests {
         let address = listener.local_addr().unwrap();
         drop(listener);
         let client = Client::new(&address.to_string(), None, "--admin").unwrap();
-        let Err(Failure::Failed(text)) = client.get("/sagas") else {
-            panic!("somebody answered")
-        };
+        let Err(Failure::Failed(text)) = client.get("/sagas") else { panic!("somebody answered") };
         assert!(text.contains("is `steadfast up` running?"), "{text}");
         assert!(text.contains("--admin"), "{text}");
     }

@@ -69,12 +69,7 @@ pub enum Command {
 impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
-            Self::List {
-                consumer,
-                limit,
-                cursor,
-                server,
-            } => {
+            Self::List { consumer, limit, cursor, server } => {
                 let limit = Some(limit.to_string());
                 let query = query(&[("consumer", consumer), ("limit", limit), ("cursor", cursor)]);
                 let page = server.client()?.get(&format!("/dead-letters{query}"))?;
@@ -88,12 +83,7 @@ impl Command {
                 let letter = server.client()?.get(&path(&place))?;
                 out.document(&letter)
             }
-            Self::Replay {
-                consumer,
-                key,
-                rate,
-                server,
-            } => {
+            Self::Replay { consumer, key, rate, server } => {
                 let mut body = Map::new();
                 body.extend(consumer.map(|consumer| ("consumer".to_owned(), consumer.into())));
                 body.extend(key.map(|key| ("key".to_owned(), key.into())));
@@ -103,11 +93,7 @@ impl Command {
                 let replayed = client.post("/dead-letters/replay", &Value::Object(body))?;
                 out.document(&replayed)
             }
-            Self::Discard {
-                place,
-                reason,
-                server,
-            } => {
+            Self::Discard { place, reason, server } => {
                 let path = format!("{}{}", path(&place), query(&[("reason", Some(reason))]));
                 let discarded = server.client()?.call(Method::DELETE, &path, None)?;
                 out.document(&discarded)

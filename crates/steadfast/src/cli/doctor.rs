@@ -22,21 +22,12 @@ impl Args {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         let clock = Clock::system();
         let sync = probe::disk(&self.data, &clock).map_err(|error| {
-            Failure::failed(format!(
-                "cannot measure the disk at {}: {error}",
-                self.data.display()
-            ))
+            Failure::failed(format!("cannot measure the disk at {}: {error}", self.data.display()))
         })?;
         let interval = clock.interval();
         let error = interval.latest.since(interval.earliest) / 2;
         let micros = |length: std::time::Duration| length.as_micros();
-        let disk::SyncLatency {
-            samples,
-            min,
-            p50,
-            p99,
-            max,
-        } = sync;
+        let disk::SyncLatency { samples, min, p50, p99, max } = sync;
         if out.json() {
             return out.document(&json!({
                 "fdatasync_us": {
@@ -56,9 +47,6 @@ impl Args {
             "       one commit after another: at most {:.0}/s; group commit shares a sync",
             1.0 / p50.as_secs_f64().max(1e-9),
         ))?;
-        out.line(format!(
-            "clock  the date is taken to be within ±{} ms",
-            error.as_millis()
-        ))
+        out.line(format!("clock  the date is taken to be within ±{} ms", error.as_millis()))
     }
 }

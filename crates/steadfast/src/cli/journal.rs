@@ -42,11 +42,7 @@ impl Command {
         if out.json() {
             out.document(&json!({ "sound": sound, "journals": documents }))?;
         }
-        if sound {
-            Ok(())
-        } else {
-            Err(Failure::failed("the journal is not what was written"))
-        }
+        if sound { Ok(()) } else { Err(Failure::failed("the journal is not what was written")) }
     }
 }
 
@@ -64,20 +60,14 @@ fn journals(data: &Path) -> Result<Vec<PathBuf>, Failure> {
     }
     journals.sort();
     if journals.is_empty() {
-        return Err(Failure::failed(format!(
-            "{} holds no journal",
-            data.display()
-        )));
+        return Err(Failure::failed(format!("{} holds no journal", data.display())));
     }
     Ok(journals)
 }
 
 fn verify(path: &Path) -> Result<Report, Failure> {
-    let bar = if std::io::stderr().is_terminal() {
-        ProgressBar::new(0)
-    } else {
-        ProgressBar::hidden()
-    };
+    let bar =
+        if std::io::stderr().is_terminal() { ProgressBar::new(0) } else { ProgressBar::hidden() };
     if let Ok(style) = ProgressStyle::with_template("{msg:12} {wide_bar} {pos}/{len} {eta}") {
         bar.set_style(style);
     }

@@ -89,11 +89,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // Help and version go to stdout and are no failure; usage errors are, with code 2.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(2)
-            } else {
-                ExitCode::SUCCESS
-            };
+            return if error.use_stderr() { ExitCode::from(2) } else { ExitCode::SUCCESS };
         }
     };
     let mut out = Out::new(cli.json);

@@ -63,13 +63,7 @@ pub enum Command {
 impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
-            Self::List {
-                status,
-                zone,
-                limit,
-                cursor,
-                server,
-            } => {
+            Self::List { status, zone, limit, cursor, server } => {
                 let limit = Some(limit.to_string());
                 let query = query(&[
                     ("status", status),
@@ -84,12 +78,7 @@ impl Command {
                 let columns = ["id", "status", "zone", "version", "placed_at"];
                 super::table::print(out, &page, "orders", &columns)
             }
-            Self::Show {
-                id,
-                at,
-                events: true,
-                server,
-            } => {
+            Self::Show { id, at, events: true, server } => {
                 debug_assert!(at.is_none(), "excluded by clap");
                 let history = history(&server.client()?, &id)?;
                 if out.json() {
@@ -97,16 +86,9 @@ impl Command {
                 }
                 print_history(out, &history)
             }
-            Self::Show {
-                id,
-                at,
-                events: false,
-                server,
-            } => {
+            Self::Show { id, at, events: false, server } => {
                 let query = query(&[("at", at)]);
-                let order = server
-                    .client()?
-                    .get(&format!("/orders/{}{query}", segment(&id)))?;
+                let order = server.client()?.get(&format!("/orders/{}{query}", segment(&id)))?;
                 out.document(&order)
             }
             Self::Cancel { id, reason, server } => {
@@ -141,12 +123,7 @@ fn print_history(out: &mut Out, history: &Value) -> Result<(), Failure> {
     let mut table = Table::new(&["VERSION", "AT", "WHAT", "DETAILS"]);
     for event in history["events"].as_array().into_iter().flatten() {
         let text = |field: &str| cell(&event[field]);
-        table.row([
-            text("version"),
-            text("at"),
-            text("type"),
-            event["data"].to_string(),
-        ]);
+        table.row([text("version"), text("at"), text("type"), event["data"].to_string()]);
     }
     out.table(&table)
 }

@@ -17,10 +17,7 @@ pub struct Out {
 impl Out {
     /// Stdout; with `json`, commands are asked for one document.
     pub fn new(json: bool) -> Self {
-        Self {
-            stdout: BufWriter::new(io::stdout()),
-            json,
-        }
+        Self { stdout: BufWriter::new(io::stdout()), json }
     }
 
     /// Whether JSON is wanted.

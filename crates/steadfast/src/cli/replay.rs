@@ -43,17 +43,8 @@ impl Args {
             Policy::Nearest => PolicyName::Nearest,
             Policy::Batch => PolicyName::Batch,
         };
-        let args = replay::Args {
-            dir: self.dir,
-            out: self.out,
-            policy,
-            data: self.data,
-        };
+        let args = replay::Args { dir: self.dir, out: self.out, policy, data: self.data };
         let report = replay::run(args).map_err(|error| Failure::of(&error))?;
-        if out.json() {
-            out.document(&report)
-        } else {
-            out.raw(report.render().as_bytes())
-        }
+        if out.json() { out.document(&report) } else { out.raw(report.render().as_bytes()) }
     }
 }

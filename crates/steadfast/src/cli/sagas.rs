@@ -89,13 +89,7 @@ pub enum Command {
 #[derive(Debug, clap::Args)]
 pub struct Who {
     /// Who decides it; kept in the history.
-    #[arg(
-        long,
-        value_name = "NAME",
-        env = "USER",
-        hide_env = true,
-        default_value = "operator"
-    )]
+    #[arg(long, value_name = "NAME", env = "USER", hide_env = true, default_value = "operator")]
     by: String,
 }
 
@@ -124,12 +118,7 @@ pub enum Finding {
 impl Command {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         match self {
-            Self::List {
-                status,
-                limit,
-                cursor,
-                server,
-            } => {
+            Self::List { status, limit, cursor, server } => {
                 let status = status.and_then(|status| status.to_possible_value());
                 let status = status.map(|value| value.get_name().to_owned());
                 let limit = Some(limit.to_string());
@@ -143,35 +132,17 @@ impl Command {
             }
             Self::Show { id, server } => {
                 let saga = server.client()?.get(&format!("/sagas/{}", segment(&id)))?;
-                if out.json() {
-                    out.document(&saga)
-                } else {
-                    show(out, &saga)
-                }
+                if out.json() { out.document(&saga) } else { show(out, &saga) }
             }
             Self::Retry { id, who, server } => {
                 let body = json!({ "by": who.by });
                 out.document(&server.client()?.post(&path(&id, "retry"), &body)?)
             }
-            Self::Skip {
-                id,
-                step,
-                reason,
-                who,
-                server,
-            } => {
+            Self::Skip { id, step, reason, who, server } => {
                 let body = json!({ "step": step, "by": who.by, "reason": reason });
                 out.document(&server.client()?.post(&path(&id, "skip"), &body)?)
             }
-            Self::Resolve {
-                id,
-                step,
-                finding,
-                reason,
-                result,
-                who,
-                server,
-            } => {
+            Self::Resolve { id, step, finding, reason, result, who, server } => {
                 let finding = match finding {
                     Finding::Done => "done",
                     Finding::NotDone => "not_done",
@@ -204,11 +175,7 @@ fn show(out: &mut Out, saga: &Value) -> Result<(), Failure> {
     for entry in saga["history"].as_array().into_iter().flatten() {
         let events = entry["events"].as_array().into_iter().flatten();
         let events: Vec<String> = events.map(cell).collect();
-        table.row([
-            cell(&entry["version"]),
-            cell(&entry["at"]),
-            events.join("  "),
-        ]);
+        table.row([cell(&entry["version"]), cell(&entry["at"]), events.join("  ")]);
     }
     out.line("")?;
     out.table(&table)

@@ -13,20 +13,14 @@ pub struct Table {
 impl Table {
     /// A table with these column titles.
     pub fn new(titles: &[&str]) -> Self {
-        Self {
-            rows: vec![titles.iter().map(ToString::to_string).collect()],
-        }
+        Self { rows: vec![titles.iter().map(ToString::to_string).collect()] }
     }
 
     /// Adds a row. Control characters of cells are shown, not obeyed: what comes from outside
     /// must not move the cursor.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let shown = |cell: String| {
-            if cell.chars().any(char::is_control) {
-                cell.escape_debug().to_string()
-            } else {
-                cell
-            }
+            if cell.chars().any(char::is_control) { cell.escape_debug().to_string() } else { cell }
         };
         self.rows.push(cells.into_iter().map(shown).collect());
     }
@@ -36,18 +30,12 @@ impl Table {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
         let widths: Vec<usize> = (0..columns)
-            .map(|column| {
-                cells(column)
-                    .map(|cell| cell.chars().count())
-                    .max()
-                    .unwrap_or(0)
-            })
+            .map(|column| cells(column).map(|cell| cell.chars().count()).max().unwrap_or(0))
             .collect();
         let numeric =
             |cell: &String| cell.is_empty() || cell.replace(',', "").parse::<f64>().is_ok();
-        let right: Vec<bool> = (0..columns)
-            .map(|column| cells(column).skip(1).all(numeric))
-            .collect();
+        let right: Vec<bool> =
+            (0..columns).map(|column| cells(column).skip(1).all(numeric)).collect();
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
@@ -108,9 +96,6 @@ mod tests {
         let mut table = Table::new(&["NAME", "N"]);
         table.row(["a".into(), "5".into()]);
         table.row(["\u{1b}[2J".into(), "12".into()]);
-        assert_eq!(
-            table.render(),
-            "NAME        N\na           5\n\\u{1b}[2J  12\n"
-        );
+        assert_eq!(table.render(), "NAME        N\na           5\n\\u{1b}[2J  12\n");
     }
 }

@@ -57,14 +57,10 @@ impl Args {
             let stopping = clock.timeout(limit, platform.stop());
             match Stop::new()?.or(stopping).await {
                 // A second signal: what was answered is durable, so this loses nothing.
-                None => Err(Failure::failed(
-                    "ended at once, as told; what was answered is stored",
-                )),
+                None => Err(Failure::failed("ended at once, as told; what was answered is stored")),
                 Some(Err(_)) => {
                     let seconds = limit.as_secs();
-                    Err(Failure::failed(format!(
-                        "did not end within {seconds} s; ended anyway"
-                    )))
+                    Err(Failure::failed(format!("did not end within {seconds} s; ended anyway")))
                 }
                 Some(Ok(Err(error))) => Err(Failure::of(&error)),
                 Some(Ok(Ok(()))) => match ended {
@@ -95,10 +91,7 @@ impl Stop {
     fn new() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|e| Failure::failed(format!("signals: {e}")));
         let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
-        Ok(Self {
-            interrupt: listen(interrupt)?,
-            terminate: listen(terminate)?,
-        })
+        Ok(Self { interrupt: listen(interrupt)?, terminate: listen(terminate)? })
     }
 
     /// Waits for `work`; nothing when a signal comes first.

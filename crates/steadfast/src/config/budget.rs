@@ -39,13 +39,7 @@ pub struct Hop {
 
 impl Hop {
     fn leaf(name: &'static str, key: &'static str, budget: Length) -> Self {
-        Self {
-            name,
-            key: Some(key),
-            budget,
-            order: Parts::InTurn,
-            parts: Vec::new(),
-        }
+        Self { name, key: Some(key), budget, order: Parts::InTurn, parts: Vec::new() }
     }
 
     /// What its parts need at most; nothing when it has none.
@@ -65,11 +59,8 @@ impl Hop {
         let mut problems: Vec<Problem> = self.parts.iter().flat_map(Self::problems).collect();
         let needs = self.needs().filter(|needs| *needs > self.budget.get());
         if let (Some(needs), Some(key)) = (needs, self.key) {
-            let sum: Vec<String> = self
-                .parts
-                .iter()
-                .map(|part| format!("{} {}", part.name, part.budget))
-                .collect();
+            let sum: Vec<String> =
+                self.parts.iter().map(|part| format!("{} {}", part.name, part.budget)).collect();
             let needs = Length::from(needs);
             let what = format!(
                 "{} is less than its parts need: {} = {needs}; raise it to at least {needs}",
@@ -85,17 +76,10 @@ impl Hop {
     pub fn render(&self) -> String {
         let mut rows = Vec::new();
         self.rows("", "", &mut rows);
-        let width = rows
-            .iter()
-            .map(|(name, ..)| name.chars().count())
-            .max()
-            .unwrap_or(0);
+        let width = rows.iter().map(|(name, ..)| name.chars().count()).max().unwrap_or(0);
         let lines = rows.into_iter().map(|(name, budget, key)| {
             let pad = " ".repeat(width - name.chars().count());
-            format!("{name}{pad}  {budget:>8}  {key}")
-                .trim_end()
-                .to_owned()
-                + "\n"
+            format!("{name}{pad}  {budget:>8}  {key}").trim_end().to_owned() + "\n"
         });
         lines.collect()
     }
@@ -140,20 +124,14 @@ pub fn tree(config: &Config) -> Hop {
         key: Some("limits.order"),
         budget: limits.order,
         order: Parts::InTurn,
-        parts: vec![
-            calls,
-            Hop::leaf("database, no retry", "limits.database", limits.database),
-        ],
+        parts: vec![calls, Hop::leaf("database, no retry", "limits.database", limits.database)],
     };
     Hop {
         name: "request",
         key: None,
         budget: Length::from(limits.gateway.get().saturating_add(limits.order.get())),
         order: Parts::InTurn,
-        parts: vec![
-            Hop::leaf("gateway, no retry", "limits.gateway", limits.gateway),
-            order,
-        ],
+        parts: vec![Hop::leaf("gateway, no retry", "limits.gateway", limits.gateway), order],
     }
 }
 
@@ -177,11 +155,7 @@ mod tests {
         let problems = tree(&config).problems();
         assert_eq!(problems.len(), 1);
         assert_eq!(problems[0].key, "limits.order");
-        assert!(
-            problems[0].what.contains("raise it to at least 351ms"),
-            "{}",
-            problems[0].what
-        );
+        assert!(problems[0].what.contains("raise it to at least 351ms"), "{}", problems[0].what);
     }
 
     #[test]

@@ -21,16 +21,8 @@ const METRES_PER_MINUTE_MAX: f64 = 2_000.0;
 
 /// Everything that is wrong with values that were understood one by one.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
-    let mut rules = Rules {
-        problems: budget::tree(config).problems(),
-    };
-    let settings::Dispatch {
-        tick,
-        offer_timeout,
-        search_timeout,
-        lease,
-        ..
-    } = config.dispatch;
+    let mut rules = Rules { problems: budget::tree(config).problems() };
+    let settings::Dispatch { tick, offer_timeout, search_timeout, lease, .. } = config.dispatch;
     let positive = [
         ("http.drain_timeout", config.http.drain_timeout),
         ("limits.gateway", config.limits.gateway),
@@ -46,12 +38,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     }
     rules.length("dispatch.lease", lease, LEASE_MIN, Duration::from_secs(300));
     if let OrOff::On(timeout) = config.dispatch.heartbeat_timeout {
-        rules.length(
-            "dispatch.heartbeat_timeout",
-            timeout,
-            Duration::from_secs(1),
-            LENGTH_MAX,
-        );
+        rules.length("dispatch.heartbeat_timeout", timeout, Duration::from_secs(1), LENGTH_MAX);
     }
     if offer_timeout >= search_timeout {
         let what = format!(
@@ -65,29 +52,16 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
         let what = format!("must be above 0 and at most {METRES_PER_MINUTE_MAX}, not {speed}");
         rules.add("dispatch.metres_per_minute", what);
     }
-    rules.count(
-        "orders.preparing_max",
-        config.orders.preparing_max,
-        1,
-        1_000_000,
-    );
+    rules.count("orders.preparing_max", config.orders.preparing_max, 1, 1_000_000);
     let capacity = usize::try_from(config.dispatch.zone_capacity).unwrap_or(usize::MAX);
     let most = usize::try_from(ZONE_CAPACITY_MAX).unwrap_or(usize::MAX);
     rules.count("dispatch.zone_capacity", capacity, 1, most);
-    rules.count(
-        "http.connections_max",
-        config.http.connections_max,
-        1,
-        1_000_000,
-    );
+    rules.count("http.connections_max", config.http.connections_max, 1, 1_000_000);
     rules.count("sqlite.readers", config.sqlite.readers, 1, 64);
     rules.listeners(config);
     rules.sandbox(config);
     if config.sqlite.log < config.sqlite.checkpoint {
-        rules.add(
-            "sqlite.log",
-            "must not be smaller than sqlite.checkpoint".to_owned(),
-        );
+        rules.add("sqlite.log", "must not be smaller than sqlite.checkpoint".to_owned());
     }
     rules.problems
 }
@@ -104,10 +78,7 @@ impl Rules {
     fn length(&mut self, key: &str, length: Length, min: Duration, max: Duration) {
         if !(min..=max).contains(&length.get()) {
             let (min, max) = (Length::new(min), Length::new(max));
-            self.add(
-                key,
-                format!("must be between {min} and {max}, not {length}"),
-            );
+            self.add(key, format!("must be between {min} and {max}, not {length}"));
         }
     }
 
@@ -122,12 +93,7 @@ impl Rules {
         let http = &config.http;
         let listeners = [
             ("listen", config.listen, "http.token_env", &http.token_env),
-            (
-                "admin",
-                config.admin,
-                "http.admin_token_env",
-                &http.admin_token_env,
-            ),
+            ("admin", config.admin, "http.admin_token_env", &http.admin_token_env),
         ];
         for (key, address, token_key, token) in listeners {
             if !address.ip().is_loopback() && token.is_none() && !http.allow_remote {
@@ -189,10 +155,7 @@ mod tests {
     fn keys(change: impl FnOnce(&mut Config)) -> Vec<String> {
         let mut config = Config::default();
         change(&mut config);
-        check(&config)
-            .into_iter()
-            .map(|problem| problem.key)
-            .collect()
+        check(&config).into_iter().map(|problem| problem.key).collect()
     }
 
     #[test]
@@ -202,35 +165,17 @@ mod tests {
 
     #[test]
     fn each_rule_names_its_key() {
-        assert_eq!(
-            keys(|c| c.limits.gateway = Length::secs(0)),
-            ["limits.gateway"]
-        );
-        assert_eq!(
-            keys(|c| c.dispatch.lease = Length::millis(5)),
-            ["dispatch.lease"]
-        );
+        assert_eq!(keys(|c| c.limits.gateway = Length::secs(0)), ["limits.gateway"]);
+        assert_eq!(keys(|c| c.dispatch.lease = Length::millis(5)), ["dispatch.lease"]);
         assert_eq!(
             keys(|c| c.dispatch.metres_per_minute = f64::NAN),
             ["dispatch.metres_per_minute"]
         );
-        assert_eq!(
-            keys(|c| c.dispatch.zone_capacity = 0),
-            ["dispatch.zone_capacity"]
-        );
-        assert_eq!(
-            keys(|c| c.orders.preparing_max = 0),
-            ["orders.preparing_max"]
-        );
+        assert_eq!(keys(|c| c.dispatch.zone_capacity = 0), ["dispatch.zone_capacity"]);
+        assert_eq!(keys(|c| c.orders.preparing_max = 0), ["orders.preparing_max"]);
         let search = Length::secs(10);
-        assert_eq!(
-            keys(|c| c.dispatch.search_timeout = search),
-            ["dispatch.offer_timeout"]
-        );
-        assert_eq!(
-            keys(|c| c.sqlite.log = "1MiB".parse().unwrap()),
-            ["sqlite.log"]
-        );
+        assert_eq!(keys(|c| c.dispatch.search_timeout = search), ["dispatch.offer_timeout"]);
+        assert_eq!(keys(|c| c.sqlite.log = "1MiB".parse().unwrap()), ["sqlite.log"]);
         assert_eq!(keys(|c| c.admin = c.listen), ["admin"]);
         let slow = Length::secs(3_600);
         let fault = keys(|c| c.providers.sandbox.capture.delay = slow);

@@ -21,19 +21,12 @@ pub struct Problem {
 impl Problem {
     /// A problem with a key; where it was set is filled in later.
     pub fn new(key: impl Into<String>, what: impl Into<String>) -> Self {
-        Self {
-            key: key.into(),
-            origin: None,
-            what: what.into(),
-        }
+        Self { key: key.into(), origin: None, what: what.into() }
     }
 
     /// What figment says about a value of type `T`.
     pub(super) fn of_value<T: Setting>(path: &str, error: figment::Error) -> Self {
-        let origin = error
-            .metadata
-            .as_ref()
-            .map(|metadata| metadata.name.to_string());
+        let origin = error.metadata.as_ref().map(|metadata| metadata.name.to_string());
         let must = format!("must be {}", T::ALLOWED.replace('`', ""));
         let what = match &error.kind {
             Kind::Message(message) => message.clone(),
@@ -47,11 +40,7 @@ impl Problem {
             Kind::MissingField(field) => format!("{must}; {field:?} is missing"),
             other => format!("{must}: {other}"),
         };
-        Self {
-            key: path.to_owned(),
-            origin,
-            what,
-        }
+        Self { key: path.to_owned(), origin, what }
     }
 }
 

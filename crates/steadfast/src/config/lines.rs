@@ -26,10 +26,7 @@ impl File {
     /// # Errors
     /// It cannot be read, or is not TOML.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let unreadable = |source| Error::Unreadable {
-            path: path.to_owned(),
-            source,
-        };
+        let unreadable = |source| Error::Unreadable { path: path.to_owned(), source };
         let size = fs::metadata(path).map_err(unreadable)?.len();
         if size > FILE_BYTES_MAX {
             let source = std::io::Error::other(format!("it is larger than {FILE_BYTES_MAX} bytes"));
@@ -60,11 +57,7 @@ impl File {
 fn collect(table: &DeTable<'_>, path: &str, text: &str, lines: &mut BTreeMap<String, usize>) {
     for (key, value) in table {
         let name = key.get_ref();
-        let path = if path.is_empty() {
-            name.to_string()
-        } else {
-            format!("{path}.{name}")
-        };
+        let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
         if let DeValue::Table(inner) = value.get_ref() {
             collect(inner, &path, text, lines);
         }
@@ -73,11 +66,7 @@ fn collect(table: &DeTable<'_>, path: &str, text: &str, lines: &mut BTreeMap<Str
 }
 
 fn line_of(text: &str, offset: usize) -> usize {
-    text.bytes()
-        .take(offset)
-        .filter(|byte| *byte == b'\n')
-        .count()
-        + 1
+    text.bytes().take(offset).filter(|byte| *byte == b'\n').count() + 1
 }
 
 #[cfg(test)]

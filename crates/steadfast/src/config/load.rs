@@ -28,8 +28,7 @@ impl Flags {
         key: &'static str,
         value: Option<T>,
     ) -> Self {
-        self.values
-            .extend(value.map(|value| (flag, key, value.into())));
+        self.values.extend(value.map(|value| (flag, key, value.into())));
         self
     }
 }
@@ -67,9 +66,7 @@ pub fn load(
     let known = Known::new();
 
     figment = figment.merge(Overlay::of(DEFAULT, Config::default()).map_err(internal)?);
-    let file = path
-        .map(|path| File::read(path).map(|file| (path.to_owned(), file)))
-        .transpose()?;
+    let file = path.map(|path| File::read(path).map(|file| (path.to_owned(), file))).transpose()?;
     if let Some((path, file)) = &file {
         known.check_table(&file.table, "", &mut problems);
         for problem in &mut problems {
@@ -86,18 +83,12 @@ pub fn load(
         };
         let source = format!("environment variable {name}");
         if let Some(what) = known.problem_with(&key) {
-            problems.push(Problem {
-                key,
-                origin: Some(source),
-                what,
-            });
+            problems.push(Problem { key, origin: Some(source), what });
             continue;
         }
         let path: Vec<&str> = key.split('.').collect();
         // Reading text as a value cannot fail: what is nothing else is a string.
-        let value = value
-            .parse()
-            .unwrap_or_else(|_| Value::from(value.as_str()));
+        let value = value.parse().unwrap_or_else(|_| Value::from(value.as_str()));
         figment = figment.merge(Overlay::named(source).with(&path, value));
     }
     for (flag, key, value) in &flags.values {
@@ -107,19 +98,13 @@ pub fn load(
 
     let before = problems.len();
     let config = Config::read(&figment, "", &mut problems);
-    let mut loaded = Loaded {
-        config,
-        figment,
-        file,
-    };
+    let mut loaded = Loaded { config, figment, file };
     if problems.is_empty() {
         problems = check(&loaded.config);
     }
     // Unknown keys come first and know their place already.
     for problem in problems.iter_mut().skip(before) {
-        problem.origin = loaded
-            .origin(&problem.key)
-            .filter(|origin| origin != DEFAULT);
+        problem.origin = loaded.origin(&problem.key).filter(|origin| origin != DEFAULT);
     }
     if problems.is_empty() {
         // A relative directory is meant from where the command was given.
@@ -200,11 +185,7 @@ impl Known {
 
     fn check_table(&self, table: &toml::Table, path: &str, problems: &mut Vec<Problem>) {
         for (name, value) in table {
-            let key = if path.is_empty() {
-                name.clone()
-            } else {
-                format!("{path}.{name}")
-            };
+            let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
             match value {
                 toml::Value::Table(inner) if self.sections.contains(&key) => {
                     self.check_table(inner, &key, problems);

@@ -42,10 +42,7 @@ impl Config {
             tick: dispatch.tick.get(),
             offer_timeout: dispatch.offer_timeout.get(),
             search_timeout: dispatch.search_timeout.get(),
-            heartbeat_timeout: dispatch
-                .heartbeat_timeout
-                .on()
-                .map(super::value::Length::get),
+            heartbeat_timeout: dispatch.heartbeat_timeout.on().map(super::value::Length::get),
             metres_per_minute: dispatch.metres_per_minute,
             stacking: dispatch.stacking,
             zone_capacity: dispatch.zone_capacity,
@@ -56,10 +53,7 @@ impl Config {
 
     /// For the order saga.
     pub fn saga_options(&self) -> SagaOptions {
-        SagaOptions {
-            call_timeout: self.providers.call_timeout.get(),
-            ..SagaOptions::default()
-        }
+        SagaOptions { call_timeout: self.providers.call_timeout.get(), ..SagaOptions::default() }
     }
 
     /// How long a request may take that names no deadline.
@@ -87,14 +81,8 @@ impl Config {
     /// For the sandbox's ledgers.
     pub fn sandbox_options(&self) -> sandbox::Options {
         let settings = &self.providers.sandbox;
-        let stock = sandbox::options::Stock {
-            default_stock: settings.default_stock,
-        };
-        sandbox::Options {
-            stock,
-            seed: settings.seed,
-            ..sandbox::Options::default()
-        }
+        let stock = sandbox::options::Stock { default_stock: settings.default_stock };
+        sandbox::Options { stock, seed: settings.seed, ..sandbox::Options::default() }
     }
 
     /// Tells the sandbox what is to go wrong. Operations without faults stay as they are.
@@ -145,27 +133,17 @@ mod tests {
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         assert_eq!(config.sqlite_options(), sqlite::Options::default());
         assert_eq!(config.sandbox_options(), sandbox::Options::default());
-        assert_eq!(
-            config.saga_options().call_timeout,
-            SagaOptions::default().call_timeout
-        );
-        assert_eq!(
-            config.request_deadline(),
-            steadfast_api::limits::DEADLINE_DEFAULT
-        );
+        assert_eq!(config.saga_options().call_timeout, SagaOptions::default().call_timeout);
+        assert_eq!(config.request_deadline(), steadfast_api::limits::DEADLINE_DEFAULT);
         let connections = steadfast_api::limits::CONNECTIONS_MAX;
         assert_eq!(config.http.connections_max, connections);
-        assert_eq!(
-            config.http.drain_timeout.get(),
-            steadfast_api::limits::DRAIN_TIMEOUT
-        );
+        assert_eq!(config.http.drain_timeout.get(), steadfast_api::limits::DRAIN_TIMEOUT);
     }
 
     #[test]
     fn faults_reach_the_operation_that_they_are_named_after() {
-        for (operation, (name, _)) in operations_in_order()
-            .into_iter()
-            .zip(Config::default().providers.sandbox.faults())
+        for (operation, (name, _)) in
+            operations_in_order().into_iter().zip(Config::default().providers.sandbox.faults())
         {
             assert_eq!(operation.name(), name);
         }

@@ -12,10 +12,7 @@ pub struct Overlay {
 impl Overlay {
     /// A source without keys; `name` is what messages call it.
     pub fn named(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            values: Dict::new(),
-        }
+        Self { name: name.into(), values: Dict::new() }
     }
 
     /// With everything that `values` holds.
@@ -28,10 +25,7 @@ impl Overlay {
     ) -> Result<Self, Box<figment::Error>> {
         let value = Value::serialize(values)?;
         let values = value.into_dict().unwrap_or_default();
-        Ok(Self {
-            name: name.into(),
-            values,
-        })
+        Ok(Self { name: name.into(), values })
     }
 
     /// With one more key, by its path.
@@ -48,10 +42,7 @@ fn insert(dict: &mut Dict, path: &[&str], value: Value) {
             dict.insert((*key).to_owned(), value);
         }
         [key, rest @ ..] => {
-            let mut inner = dict
-                .remove(*key)
-                .and_then(Value::into_dict)
-                .unwrap_or_default();
+            let mut inner = dict.remove(*key).and_then(Value::into_dict).unwrap_or_default();
             insert(&mut inner, rest, value);
             dict.insert((*key).to_owned(), Value::from(inner));
         }

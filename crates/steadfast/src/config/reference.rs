@@ -29,19 +29,10 @@ pub fn page() -> String {
             let title = format!("`[{path}]`");
             heading(&mut page, &title, Some(path.matches('.').count()), about);
         }
-        Item::Value {
-            path,
-            about,
-            allowed,
-            value,
-        } => {
+        Item::Value { path, about, allowed, value } => {
             let key = path.rsplit('.').next().unwrap_or_default();
             let default = value.map_or_else(|| "not set".to_owned(), |value| format!("`{value}`"));
-            let about = about
-                .iter()
-                .map(|line| line.trim())
-                .collect::<Vec<_>>()
-                .join(" ");
+            let about = about.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
             // Writing to a string cannot fail.
             let _ = writeln!(page, "| `{key}` | {default} | {about} Must be {allowed}. |");
         }

@@ -50,28 +50,18 @@ pub trait Section: Default {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() {
-        key.to_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }
 
 fn toml<T: Serialize>(value: &T) -> Option<String> {
-    toml::Value::try_from(value)
-        .ok()
-        .map(|value| value.to_string())
+    toml::Value::try_from(value).ok().map(|value| value.to_string())
 }
 
 fn read<T: Setting>(figment: &Figment, path: String, default: T, problems: &mut Vec<Problem>) -> T {
     match figment.extract_inner(&path) {
         Ok(value) => value,
         Err(error) => {
-            problems.extend(
-                error
-                    .into_iter()
-                    .map(|error| Problem::of_value::<T>(&path, error)),
-            );
+            problems.extend(error.into_iter().map(|error| Problem::of_value::<T>(&path, error)));
             default
         }
     }

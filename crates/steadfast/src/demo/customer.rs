@@ -28,12 +28,7 @@ pub(super) async fn order(services: Services, city: Arc<City>, clock: Clock, mut
     }
 }
 
-async fn place(
-    services: &Services,
-    city: &City,
-    clock: &Clock,
-    rng: &mut Rng,
-) -> Option<OrderId> {
+async fn place(services: &Services, city: &City, clock: &Clock, rng: &mut Rng) -> Option<OrderId> {
     let request = city.wish(rng).ok()?;
     let key = format!("demo-{:016x}", rng.u64(..));
     let key = IdempotencyKey::parse(key.as_bytes()).ok()?;

@@ -7,8 +7,8 @@ use std::sync::{Arc, OnceLock};
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use steadfast_api::{REQUEST_SECONDS, admin};
-use steadfast_dispatch::saga::OrderSaga;
 use steadfast_dispatch::Assembly;
+use steadfast_dispatch::saga::OrderSaga;
 use steadfast_journal::Journal;
 use steadfast_messaging::{Consumer, Embedded, relay};
 
@@ -28,9 +28,7 @@ pub(super) fn recorder() -> Option<PrometheusHandle> {
             let installed = builder
                 .map_err(|error| error.to_string())
                 .and_then(|builder| builder.install_recorder().map_err(|e| e.to_string()));
-            installed
-                .inspect_err(|error| tracing::warn!(%error, "no metrics of requests"))
-                .ok()
+            installed.inspect_err(|error| tracing::warn!(%error, "no metrics of requests")).ok()
         })
         .clone()
 }
@@ -69,9 +67,9 @@ impl Gauges {
     fn append(&self, text: &mut String) {
         let stats = self.journals.each_ref().map(|(name, journal)| (*name, journal.stats()));
         let mut journal = |name, help, kind, value: fn(&steadfast_journal::Stats) -> u64| {
-            let rows = stats.iter().map(|(journal, stats)| {
-                (format!("{{journal=\"{journal}\"}}"), value(stats))
-            });
+            let rows = stats
+                .iter()
+                .map(|(journal, stats)| (format!("{{journal=\"{journal}\"}}"), value(stats)));
             family(text, name, help, kind, rows);
         };
         journal("steadfast_journal_writes_total", "Writes answered.", "counter", |s| s.writes);

@@ -243,7 +243,12 @@ async fn end(clock: &Clock, name: &'static str, mut task: JoinHandle<()>) {
     }
 }
 
-fn listener(name: &'static str, at: SocketAddr, access: Access, config: &Config) -> server::Options {
+fn listener(
+    name: &'static str,
+    at: SocketAddr,
+    access: Access,
+    config: &Config,
+) -> server::Options {
     server::Options {
         access,
         connections_max: config.http.connections_max,

@@ -146,7 +146,9 @@ fn saga_id(text: &str) -> Result<Id, Error> {
 
 fn handled(result: Result<Handled, transactions::Error>) -> Result<Value, Error> {
     let handled = result.map_err(saga_error)?;
-    Ok(json!({ "status": handled.status, "version": handled.version, "recorded": handled.recorded }))
+    Ok(
+        json!({ "status": handled.status, "version": handled.version, "recorded": handled.recorded }),
+    )
 }
 
 fn saga_error(error: transactions::Error) -> Error {
@@ -175,10 +177,9 @@ impl DeadLetterOffice {
     fn check(&self, consumer: Option<&str>) -> Result<(), Error> {
         let own = self.letters.consumer();
         match consumer {
-            Some(other) if other != own => Err(Error::Invalid {
-                field: "consumer",
-                rule: format!("must be {own:?}"),
-            }),
+            Some(other) if other != own => {
+                Err(Error::Invalid { field: "consumer", rule: format!("must be {own:?}") })
+            }
             _ => Ok(()),
         }
     }

@@ -65,12 +65,7 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            rule,
-            file,
-            line,
-            message,
-        } = self;
+        let Self { rule, file, line, message } = self;
         match line {
             0 => write!(f, "{file}: {message} [{rule:?}]"),
             _ => write!(f, "{file}:{line}: {message} [{rule:?}]"),
@@ -117,12 +112,7 @@ pub(super) struct Check<'a> {
 
 impl Check<'_> {
     pub fn report(&mut self, rule: Rule, file: &'static str, line: usize, message: String) {
-        self.violations.push(Violation {
-            rule,
-            file,
-            line,
-            message,
-        });
+        self.violations.push(Violation { rule, file, line, message });
     }
 
     /// The line of the orders file for an order.
@@ -161,19 +151,15 @@ impl Check<'_> {
                     broken(Rule::OrderOnce, format!("{} is carried twice", recorded.id));
                 }
                 if recorded.restaurant != restaurant {
-                    let (one, other) = (
-                        &day.restaurants[restaurant].id,
-                        &day.restaurants[recorded.restaurant].id,
-                    );
+                    let (one, other) =
+                        (&day.restaurants[restaurant].id, &day.restaurants[recorded.restaurant].id);
                     let message = format!("{} is of {other}, the trip is of {one}", recorded.id);
                     broken(Rule::OneRestaurant, message);
                 }
                 if trip.assigned_min < recorded.placement_min {
                     let (at, placed) = (trip.assigned_min, recorded.placement_min);
-                    let message = format!(
-                        "{} is not known before {placed}, instructed at {at}",
-                        recorded.id
-                    );
+                    let message =
+                        format!("{} is not known before {placed}, instructed at {at}", recorded.id);
                     broken(Rule::KnownOrder, message);
                 }
             }
@@ -238,27 +224,17 @@ impl Check<'_> {
         for movement in &records.movements {
             let block = &mut blocks[movement.courier];
             if last != Some(movement.courier) && !block.is_empty() {
-                let message = format!(
-                    "lines of {} stand apart",
-                    self.day.couriers[movement.courier].id
-                );
+                let message =
+                    format!("lines of {} stand apart", self.day.couriers[movement.courier].id);
                 let (rule, line) = (Rule::OneBlock, movement.line);
-                self.violations.push(Violation {
-                    rule,
-                    file: COURIERS_FILE,
-                    line,
-                    message,
-                });
+                self.violations.push(Violation { rule, file: COURIERS_FILE, line, message });
             }
             block.push(movement);
             last = Some(movement.courier);
         }
         for (courier, block) in blocks.iter().enumerate() {
-            let mut trips: Vec<&Assignment> = records
-                .assignments
-                .iter()
-                .filter(|trip| trip.courier == courier)
-                .collect();
+            let mut trips: Vec<&Assignment> =
+                records.assignments.iter().filter(|trip| trip.courier == courier).collect();
             trips.sort_by_key(|trip| trip.assigned_min);
             walk::courier(self, courier, &trips, block);
         }

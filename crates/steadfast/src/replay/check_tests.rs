@@ -111,10 +111,7 @@ fn an_instruction_to_a_busy_courier_is_caught() {
     });
     assert_eq!(rules, [Rule::FreeCourier]);
     // Also if he only leaves when he is free.
-    assert_eq!(
-        replanned(|_, plan| plan.trips[1].assigned_min = 130),
-        [Rule::FreeCourier]
-    );
+    assert_eq!(replanned(|_, plan| plan.trips[1].assigned_min = 130), [Rule::FreeCourier]);
 }
 
 #[test]
@@ -144,10 +141,7 @@ fn a_pickup_before_the_orders_are_ready_is_caught() {
 
 #[test]
 fn an_instruction_before_the_shift_is_caught() {
-    assert_eq!(
-        replanned(|day, _| day.couriers[1].on_min = 111),
-        [Rule::OnDuty]
-    );
+    assert_eq!(replanned(|day, _| day.couriers[1].on_min = 111), [Rule::OnDuty]);
 }
 
 #[test]
@@ -162,15 +156,8 @@ fn a_departure_before_the_instruction_is_caught() {
 
 #[test]
 fn a_pickup_after_the_shift_is_caught() {
-    assert_eq!(
-        replanned(|day, _| day.couriers[0].off_min = 136),
-        [Rule::PickupInShift]
-    );
-    assert_eq!(
-        replanned(|day, _| day.couriers[0].off_min = 137),
-        [],
-        "a later drop-off is fine"
-    );
+    assert_eq!(replanned(|day, _| day.couriers[0].off_min = 136), [Rule::PickupInShift]);
+    assert_eq!(replanned(|day, _| day.couriers[0].off_min = 137), [], "a later drop-off is fine");
 }
 
 #[test]
@@ -190,10 +177,7 @@ fn movements_that_are_not_those_of_the_trips_are_caught() {
         ("c1 110 0 r1", "c1 110 0 r2"),
         ("c1 110 0 r1", "c1 110 r1 r1"),
         ("c1 131 o2 r2", "c1 131 o1 r2"),
-        (
-            "c1 117 r1 o1\nc1 125 o1 o2\n",
-            "c1 117 r1 o2\nc1 125 o2 o1\n",
-        ),
+        ("c1 117 r1 o1\nc1 125 o1 o2\n", "c1 117 r1 o2\nc1 125 o2 o1\n"),
         ("c1 125 o1 o2\n", "c1 126 o1 o2\n"),
         ("c2 124 r2 o4\n", ""),
         ("c2 124 r2 o4\n", "c2 124 r2 o4\nc2 130 o4 r1\n"),
@@ -240,13 +224,7 @@ fn order_lines_without_a_trip_and_trips_without_order_lines_are_caught() {
 #[test]
 fn every_departure_from_the_format_is_caught() {
     let edits: [fn(&mut Files); 9] = [
-        |files| {
-            replace(
-                &mut files.assignments,
-                "assignment_time ",
-                "assignment_time\t",
-            )
-        },
+        |files| replace(&mut files.assignments, "assignment_time ", "assignment_time\t"),
         |files| replace(&mut files.assignments, "c1 o1 o2\n", "c1 o1 o2 \n"),
         |files| replace(&mut files.assignments, "c1 o1 o2\n", "c1 o1  o2\n"),
         |files| replace(&mut files.assignments, "c1 o1 o2\n", "c1\n"),

@@ -24,14 +24,7 @@ pub const COURIERS_FILE: &str = "couriers.txt";
 /// Speed, service times and pay.
 pub const PARAMETERS_FILE: &str = "instance_parameters.txt";
 
-const ORDERS_HEADER: &[&str] = &[
-    "order",
-    "x",
-    "y",
-    "placement_time",
-    "restaurant",
-    "ready_time",
-];
+const ORDERS_HEADER: &[&str] = &["order", "x", "y", "placement_time", "restaurant", "ready_time"];
 const RESTAURANTS_HEADER: &[&str] = &["restaurant", "x", "y"];
 const COURIERS_HEADER: &[&str] = &["courier", "x", "y", "on_time", "off_time"];
 const PARAMETERS_HEADER: &[&str] = &[
@@ -179,18 +172,10 @@ impl Day {
         let parameters = parse(dir, PARAMETERS_FILE, PARAMETERS_HEADER, parameters)?;
         let restaurants = parse(dir, RESTAURANTS_FILE, RESTAURANTS_HEADER, restaurants)?;
         let couriers = parse(dir, COURIERS_FILE, COURIERS_HEADER, couriers)?;
-        let by_id: HashMap<&str, usize> = restaurants
-            .iter()
-            .enumerate()
-            .map(|(index, r)| (r.id.as_str(), index))
-            .collect();
+        let by_id: HashMap<&str, usize> =
+            restaurants.iter().enumerate().map(|(index, r)| (r.id.as_str(), index)).collect();
         let orders = parse(dir, ORDERS_FILE, ORDERS_HEADER, |rows| orders(rows, &by_id))?;
-        Ok(Self {
-            orders,
-            restaurants,
-            couriers,
-            parameters,
-        })
+        Ok(Self { orders, restaurants, couriers, parameters })
     }
 }
 
@@ -202,10 +187,7 @@ fn parse<T>(
     read: impl FnOnce(&Table) -> Result<T, table::Error>,
 ) -> Result<T, Error> {
     let path = dir.join(file);
-    let io = |source| Error::Io {
-        path: path.clone(),
-        source,
-    };
+    let io = |source| Error::Io { path: path.clone(), source };
     let bytes = std::fs::metadata(&path).map_err(io)?.len();
     if bytes > FILE_BYTES_MAX {
         return Err(Error::TooLarge { path, bytes });
@@ -241,12 +223,7 @@ fn even(row: &Row, column: usize) -> Result<i64, table::Error> {
 
 fn restaurants(table: &Table) -> Result<Vec<Restaurant>, table::Error> {
     table.unique('r')?;
-    let read = |row: &Row| {
-        Ok(Restaurant {
-            id: row.text(0).to_owned(),
-            position: point(row, 1)?,
-        })
-    };
+    let read = |row: &Row| Ok(Restaurant { id: row.text(0).to_owned(), position: point(row, 1)? });
     table.rows().iter().map(read).collect()
 }
 

@@ -67,8 +67,7 @@ impl<'a> Driver<'a> {
         let mut history = History::starting_at(DEFAULT_START);
         history.read(journals.orders.store())?;
         // Not before what has happened.
-        sim.sim_clock()
-            .advance_to(at(history.now.unwrap_or(DEFAULT_START)));
+        sim.sim_clock().advance_to(at(history.now.unwrap_or(DEFAULT_START)));
         let next_min = history.now_min().unwrap_or(0);
 
         // Whatever was under way when the replay was interrupted is finished here, at the same
@@ -216,14 +215,8 @@ impl<'a> Driver<'a> {
             merchant: restaurant.id.parse::<MerchantId>()?,
             pickup: location(restaurant.position),
             dropoff: location(order.dropoff),
-            items: vec![Item {
-                sku: "meal".to_owned(),
-                quantity: 1,
-            }],
-            amount: Money {
-                currency: "USD".to_owned(),
-                minor: 1_000,
-            },
+            items: vec![Item { sku: "meal".to_owned(), quantity: 1 }],
+            amount: Money { currency: "USD".to_owned(), minor: 1_000 },
             ready_at: Some(timestamp(order.ready_min)),
             customer: Some(order.id.clone()),
             note: None,

@@ -105,11 +105,7 @@ pub enum Error {
 
 impl Error {
     pub(super) fn refused(minute: i64, what: String, error: steadfast_dispatch::Error) -> Self {
-        Self::Refused {
-            minute,
-            what,
-            source: Box::new(error),
-        }
+        Self::Refused { minute, what, source: Box::new(error) }
     }
 }
 

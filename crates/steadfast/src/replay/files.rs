@@ -41,11 +41,7 @@ impl Files {
     pub fn save(&self, dir: &Path) -> Result<(), Error> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| Error {
-                action: "write",
-                path,
-                source,
-            }
+            move |source| Error { action: "write", path, source }
         };
         std::fs::create_dir_all(dir).map_err(failed(dir))?;
         for (name, text) in [
@@ -67,11 +63,7 @@ impl Files {
     pub fn load(dir: &Path) -> Result<Self, Error> {
         let read = |name: &str| {
             let path = dir.join(name);
-            std::fs::read_to_string(&path).map_err(|source| Error {
-                action: "read",
-                path,
-                source,
-            })
+            std::fs::read_to_string(&path).map_err(|source| Error { action: "read", path, source })
         };
         Ok(Self {
             assignments: read(ASSIGNMENTS_FILE)?,

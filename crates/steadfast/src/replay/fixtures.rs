@@ -28,10 +28,7 @@ fn east(minutes: i64) -> Point {
 
 /// A street: restaurants at minutes 10 and 20, couriers at 8 and 30.
 pub(super) fn day() -> Day {
-    let restaurant = |id: &str, at| Restaurant {
-        id: id.to_owned(),
-        position: east(at),
-    };
+    let restaurant = |id: &str, at| Restaurant { id: id.to_owned(), position: east(at) };
     let courier = |id: &str, at, on_min, off_min| Courier {
         id: id.to_owned(),
         position: east(at),
@@ -79,11 +76,7 @@ pub(super) fn trip(
 ) -> Trip {
     let parameters = &day.parameters;
     let restaurant = day.restaurants[day.orders[orders[0]].restaurant].position;
-    let ready_min = orders
-        .iter()
-        .map(|&o| day.orders[o].ready_min)
-        .max()
-        .unwrap();
+    let ready_min = orders.iter().map(|&o| day.orders[o].ready_min).max().unwrap();
     let pickup_min = ready_min.max(assigned_min + parameters.travel_min(from, restaurant) + 2);
     let (mut at, mut minute) = (restaurant, pickup_min + 2);
     let mut deliveries = Vec::new();
@@ -93,13 +86,7 @@ pub(super) fn trip(
         deliveries.push(Delivery { order, dropoff_min });
         (at, minute) = (door, dropoff_min + 2);
     }
-    Trip {
-        courier,
-        assigned_min,
-        departed_min: assigned_min,
-        pickup_min,
-        deliveries,
-    }
+    Trip { courier, assigned_min, departed_min: assigned_min, pickup_min, deliveries }
 }
 
 /// A small city's busy morning: 60 orders of 4 restaurants within three hours, 10 couriers.
@@ -109,12 +96,8 @@ pub(super) fn morning(seed: u64) -> Day {
         let mut coordinate = || rng.i64(0..metres) as f64;
         Point::planar(coordinate(), coordinate())
     };
-    let restaurants: Vec<Restaurant> = (1..=4)
-        .map(|n| Restaurant {
-            id: format!("r{n}"),
-            position: place(3_000),
-        })
-        .collect();
+    let restaurants: Vec<Restaurant> =
+        (1..=4).map(|n| Restaurant { id: format!("r{n}"), position: place(3_000) }).collect();
     let couriers = (1..=10)
         .map(|n| Courier {
             id: format!("c{n}"),
@@ -139,10 +122,7 @@ pub(super) fn morning(seed: u64) -> Day {
         orders,
         restaurants,
         couriers,
-        parameters: Parameters {
-            metres_per_minute: 320,
-            ..day().parameters
-        },
+        parameters: Parameters { metres_per_minute: 320, ..day().parameters },
     }
 }
 
@@ -152,12 +132,7 @@ pub(super) fn write(day: &Day, dir: &Path) {
     let mut orders = "order\tx\ty\tplacement_time\trestaurant\tready_time\n".to_owned();
     for order in &day.orders {
         let (place, restaurant) = (at(&order.dropoff), &day.restaurants[order.restaurant].id);
-        let Order {
-            id,
-            placement_min,
-            ready_min,
-            ..
-        } = order;
+        let Order { id, placement_min, ready_min, .. } = order;
         orders += &format!("{id}\t{place}\t{placement_min}\t{restaurant}\t{ready_min}\n");
     }
     let mut restaurants = "restaurant\tx\ty\n".to_owned();
@@ -165,13 +140,7 @@ pub(super) fn write(day: &Day, dir: &Path) {
         restaurants += &format!("{id}\t{}\n", at(position));
     }
     let mut couriers = "courier\tx\ty\ton_time\toff_time\n".to_owned();
-    for Courier {
-        id,
-        position,
-        on_min,
-        off_min,
-    } in &day.couriers
-    {
+    for Courier { id, position, on_min, off_min } in &day.couriers {
         couriers += &format!("{id}\t{}\t{on_min}\t{off_min}\n", at(position));
     }
     let p = &day.parameters;

@@ -103,8 +103,7 @@ impl History {
     /// The trips in the order in which they were assigned, without the first `seen`.
     pub(super) fn trips_after(&self, seen: usize) -> impl Iterator<Item = (OfferId, &Trip)> {
         let new = self.sequence.get(seen..).unwrap_or_default();
-        new.iter()
-            .filter_map(|offer| Some((*offer, self.trips.get(offer)?)))
+        new.iter().filter_map(|offer| Some((*offer, self.trips.get(offer)?)))
     }
 
     pub(super) fn trip(&self, offer: &OfferId) -> Option<&Trip> {
@@ -160,8 +159,6 @@ impl History {
     }
 
     fn trip_of(&mut self, order: OrderId) -> Option<&mut Trip> {
-        self.trip_of
-            .get(&order)
-            .and_then(|offer| self.trips.get_mut(offer))
+        self.trip_of.get(&order).and_then(|offer| self.trips.get_mut(offer))
     }
 }

@@ -36,29 +36,16 @@ impl Identity {
     /// Of the replay that is asked for.
     pub(super) fn of(args: &Args) -> Result<Self, Error> {
         let mut hash = Sha256::new();
-        for name in [
-            ORDERS_FILE,
-            RESTAURANTS_FILE,
-            COURIERS_FILE,
-            PARAMETERS_FILE,
-        ] {
+        for name in [ORDERS_FILE, RESTAURANTS_FILE, COURIERS_FILE, PARAMETERS_FILE] {
             let path = args.dir.join(name);
             let content = std::fs::read(&path).map_err(|source| Error::Io { path, source })?;
             // The length keeps two files from being taken for two others of the same content.
             hash.update((content.len() as u64).to_le_bytes());
             hash.update(content);
         }
-        let day = hash
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let day = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        Ok(Self {
-            day,
-            policy: args.policy,
-            version,
-        })
+        Ok(Self { day, policy: args.policy, version })
     }
 
     /// What the journal says it holds.
@@ -72,11 +59,7 @@ impl Identity {
 
     /// The write that says so.
     pub(super) fn write(&self, at: Timestamp) -> Write {
-        let Self {
-            day,
-            policy,
-            version,
-        } = self;
+        let Self { day, policy, version } = self;
         let json = json!({ "day": day, "policy": policy, "version": version });
         let mut write = Write::at(at);
         write.records.push(RecordChange {
@@ -115,11 +98,7 @@ impl fmt::Display for Identity {
             PolicyName::Batch => "batch",
         };
         let day = self.day.get(..12).unwrap_or(&self.day);
-        write!(
-            f,
-            "a replay of the day {day} with the policy {policy} by version {}",
-            self.version
-        )
+        write!(f, "a replay of the day {day} with the policy {policy} by version {}", self.version)
     }
 }
 

@@ -111,21 +111,14 @@ pub fn run(args: &Args, mut progress: impl FnMut(Progress)) -> Result<Report, Er
         driver.minute(minute)?;
         let over = u64::try_from(minute + 1).unwrap_or(0);
         let delivered = driver.delivered();
-        progress(Progress {
-            minute: over.min(of),
-            of,
-            delivered,
-        });
+        progress(Progress { minute: over.min(of), of, delivered });
     }
     let plan = driver.plan()?;
     drop(driver);
     plan.render(&day).save(&args.out)?;
     let violations = check::check(&day, &Files::load(&args.out)?);
     if !violations.is_empty() {
-        return Err(Error::RulesBroken {
-            dir: args.out.clone(),
-            violations,
-        });
+        return Err(Error::RulesBroken { dir: args.out.clone(), violations });
     }
     Ok(Report {
         policy: args.policy,

@@ -94,9 +94,7 @@ impl Plan {
         }
         lines.sort();
         let header = "order placement_time ready_time pickup_time dropoff_time courier\n";
-        std::iter::once(header)
-            .chain(lines.iter().map(|(_, line)| line.as_str()))
-            .collect()
+        std::iter::once(header).chain(lines.iter().map(|(_, line)| line.as_str())).collect()
     }
 
     /// A line a movement, each courier's in one block in time order.

@@ -64,10 +64,7 @@ impl Platform {
             sandbox::Options::default(),
         );
         let coordinator = storage::coordinator(data, clock.clone())?;
-        let lease = coordination::Options {
-            length: LEASE,
-            ..coordination::Options::default()
-        };
+        let lease = coordination::Options { length: LEASE, ..coordination::Options::default() };
         let leases = Leases::new(Arc::new(coordinator), clock.clone(), lease)?;
         let bus = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let head = journals.orders.store().head()?.position.0;
@@ -96,13 +93,7 @@ impl Platform {
         }
         sim.settle();
         let (services, ticker) = (assembly.services.clone(), assembly.ticker.clone());
-        let platform = Self {
-            sim,
-            journals,
-            services,
-            ticker,
-            _assembly: assembly,
-        };
+        let platform = Self { sim, journals, services, ticker, _assembly: assembly };
         platform.check()?;
         Ok(platform)
     }

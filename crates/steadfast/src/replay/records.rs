@@ -12,14 +12,8 @@ use super::table::{self, Row, Table};
 const TIME_MIN_MAX: i64 = 1_000_000;
 
 const ASSIGNMENTS_HEADER: &[&str] = &["assignment_time", "pickup_time", "courier", "orders"];
-const ORDERS_HEADER: &[&str] = &[
-    "order",
-    "placement_time",
-    "ready_time",
-    "pickup_time",
-    "dropoff_time",
-    "courier",
-];
+const ORDERS_HEADER: &[&str] =
+    &["order", "placement_time", "ready_time", "pickup_time", "dropoff_time", "courier"];
 const COURIERS_HEADER: &[&str] = &["courier", "departure_time", "origin", "destination"];
 
 /// A trip as written; indices are those of the day.
@@ -72,18 +66,8 @@ impl Records {
     /// Parses the files; the first error of a file ends the reading, with the file's name.
     pub fn parse(day: &Day, files: &Files) -> Result<Self, (&'static str, table::Error)> {
         let names = Names {
-            couriers: day
-                .couriers
-                .iter()
-                .enumerate()
-                .map(|(i, c)| (c.id.as_str(), i))
-                .collect(),
-            orders: day
-                .orders
-                .iter()
-                .enumerate()
-                .map(|(i, o)| (o.id.as_str(), i))
-                .collect(),
+            couriers: day.couriers.iter().enumerate().map(|(i, c)| (c.id.as_str(), i)).collect(),
+            orders: day.orders.iter().enumerate().map(|(i, o)| (o.id.as_str(), i)).collect(),
         };
         Ok(Self {
             assignments: assignments(&names, &files.assignments)
@@ -103,24 +87,12 @@ fn assignments(names: &Names, text: &str) -> Result<Vec<Assignment>, table::Erro
             assigned_min: minute(row, 0)?,
             pickup_min: minute(row, 1)?,
             courier: names.courier(row, 2)?,
-            orders: row
-                .list(3)
-                .iter()
-                .map(order)
-                .collect::<Option<_>>()
-                .ok_or_else(|| {
-                    row.error(
-                        3,
-                        "a list of orders of the day, and an unknown one follows it",
-                    )
-                })?,
+            orders: row.list(3).iter().map(order).collect::<Option<_>>().ok_or_else(|| {
+                row.error(3, "a list of orders of the day, and an unknown one follows it")
+            })?,
         })
     };
-    Table::parse_list(text, ' ', ASSIGNMENTS_HEADER)?
-        .rows()
-        .iter()
-        .map(read)
-        .collect()
+    Table::parse_list(text, ' ', ASSIGNMENTS_HEADER)?.rows().iter().map(read).collect()
 }
 
 fn orders(names: &Names, text: &str) -> Result<Vec<Delivered>, table::Error> {
@@ -138,11 +110,7 @@ fn orders(names: &Names, text: &str) -> Result<Vec<Delivered>, table::Error> {
             courier: names.courier(row, 5)?,
         })
     };
-    Table::parse(text, ' ', ORDERS_HEADER)?
-        .rows()
-        .iter()
-        .map(read)
-        .collect()
+    Table::parse(text, ' ', ORDERS_HEADER)?.rows().iter().map(read).collect()
 }
 
 fn movements(names: &Names, text: &str) -> Result<Vec<Movement>, table::Error> {
@@ -155,11 +123,7 @@ fn movements(names: &Names, text: &str) -> Result<Vec<Movement>, table::Error> {
             destination: row.text(3).to_owned(),
         })
     };
-    Table::parse(text, ' ', COURIERS_HEADER)?
-        .rows()
-        .iter()
-        .map(read)
-        .collect()
+    Table::parse(text, ' ', COURIERS_HEADER)?.rows().iter().map(read).collect()
 }
 
 impl Names<'_> {

@@ -60,12 +60,7 @@ impl Journals {
                 true
             }
         });
-        Ok(Self {
-            orders,
-            stock,
-            payment,
-            failure,
-        })
+        Ok(Self { orders, stock, payment, failure })
     }
 
     /// The first failure of a storage, if there was one.
@@ -135,10 +130,9 @@ pub(super) mod fuse {
         let left = LEFT.get();
         LEFT.set(left.map(|left| left.saturating_sub(1)));
         match left {
-            Some(0) => Err(StorageError::Other {
-                context: "the fuse of a test",
-                source: "killed".into(),
-            }),
+            Some(0) => {
+                Err(StorageError::Other { context: "the fuse of a test", source: "killed".into() })
+            }
             _ => Ok(()),
         }
     }

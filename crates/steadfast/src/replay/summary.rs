@@ -73,17 +73,9 @@ impl Summary {
             Distribution::of(plan.trips.iter().flat_map(of_trip).collect())
         };
         let delivered = plan.delivered();
-        let bundled: usize = plan
-            .trips
-            .iter()
-            .map(|trip| trip.deliveries.len())
-            .filter(|&n| n > 1)
-            .sum();
-        let busy_min: i64 = plan
-            .trips
-            .iter()
-            .map(|trip| service_min(day, trip))
-            .sum::<i64>()
+        let bundled: usize =
+            plan.trips.iter().map(|trip| trip.deliveries.len()).filter(|&n| n > 1).sum();
+        let busy_min: i64 = plan.trips.iter().map(|trip| service_min(day, trip)).sum::<i64>()
             + driving_min(day, plan);
         let duty_min: i64 = day.couriers.iter().map(|c| c.off_min - c.on_min).sum();
         Self {
@@ -100,11 +92,7 @@ impl Summary {
 }
 
 fn share(part: i64, whole: i64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        part as f64 / whole as f64
-    }
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 fn service_min(day: &Day, trip: &super::plan::Trip) -> i64 {
@@ -160,22 +148,10 @@ impl fmt::Display for Summary {
             ("ready to pickup", &self.ready_to_pickup_min),
             ("ready to door", &self.ready_to_door_min),
         ] {
-            writeln!(
-                f,
-                "  {name:<19} {:>6.2} {:>6} {:>6} {:>6}",
-                d.mean, d.p50, d.p90, d.max
-            )?;
+            writeln!(f, "  {name:<19} {:>6.2} {:>6} {:>6} {:>6}", d.mean, d.p50, d.p90, d.max)?;
         }
-        writeln!(
-            f,
-            "orders in bundles     {:.1} %",
-            100.0 * self.bundled_share
-        )?;
-        writeln!(
-            f,
-            "couriers' utilisation {:.1} %",
-            100.0 * self.courier_utilisation
-        )?;
+        writeln!(f, "orders in bundles     {:.1} %", 100.0 * self.bundled_share)?;
+        writeln!(f, "couriers' utilisation {:.1} %", 100.0 * self.courier_utilisation)?;
         write!(f, "pay                   {:.2}", self.pay)
     }
 }
@@ -200,10 +176,7 @@ mod tests {
         assert_eq!((summary.orders, summary.delivered), (4, 4));
         // o1 and o2 travel together: 105 to 123 and 107 to 129. o3: 120 to 143, o4: 110 to 128.
         assert_eq!(summary.click_to_door_min.max, 23);
-        assert_eq!(
-            summary.click_to_door_min.mean,
-            (18 + 22 + 23 + 18) as f64 / 4.0
-        );
+        assert_eq!(summary.click_to_door_min.mean, (18 + 22 + 23 + 18) as f64 / 4.0);
         assert_eq!(summary.bundled_share, 0.5);
         // Legs of 2 + 4 + 2, 4 + 2 and 10 + 2 minutes, three pickups and four drop-offs of 4
         // minutes each; shifts of one hour and of two.

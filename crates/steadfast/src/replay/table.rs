@@ -100,17 +100,10 @@ impl Table {
         list: bool,
     ) -> Result<Self, Error> {
         let allowed = header.join(&separator.to_string());
-        let mut lines = text
-            .split('\n')
-            .enumerate()
-            .map(|(index, line)| (index + 1, line));
+        let mut lines = text.split('\n').enumerate().map(|(index, line)| (index + 1, line));
         let found = lines.next().map_or("", |(_, line)| line);
         if found != allowed {
-            return Err(Error::Header {
-                allowed,
-                separator,
-                found: found.to_owned(),
-            });
+            return Err(Error::Header { allowed, separator, found: found.to_owned() });
         }
         let mut rows = Vec::new();
         let mut lines = lines.peekable();
@@ -130,11 +123,7 @@ impl Table {
                     found: values.iter().filter(|value| !value.is_empty()).count(),
                 });
             }
-            rows.push(Row {
-                line,
-                header,
-                values,
-            });
+            rows.push(Row { line, header, values });
         }
         Ok(Self { rows })
     }
@@ -223,12 +212,7 @@ impl Row {
     pub fn error(&self, column: usize, allowed: impl Into<String>) -> Error {
         Error::Value {
             line: self.line,
-            column: self
-                .header
-                .get(column)
-                .copied()
-                .unwrap_or("list")
-                .to_owned(),
+            column: self.header.get(column).copied().unwrap_or("list").to_owned(),
             found: self.values.get(column).cloned().unwrap_or_default(),
             allowed: allowed.into(),
         }
@@ -274,25 +258,13 @@ mod tests {
         );
         assert!(rows[2].integer(1, 0, 9).is_err(), "no zero in front");
         assert!(rows[1].integer(1, 0, 6).is_err());
-        assert!(
-            table
-                .unique('c')
-                .unwrap_err()
-                .to_string()
-                .contains("\"d1\" is not an identifier")
-        );
+        assert!(table.unique('c').unwrap_err().to_string().contains("\"d1\" is not an identifier"));
     }
 
     #[test]
     fn an_identifier_stands_once() {
         let table = Table::parse("courier\tx\nc1\t5\nc1\t7\n", '\t', HEADER).unwrap();
-        assert!(
-            table
-                .unique('c')
-                .unwrap_err()
-                .to_string()
-                .starts_with("line 3")
-        );
+        assert!(table.unique('c').unwrap_err().to_string().starts_with("line 3"));
     }
 
     #[test]

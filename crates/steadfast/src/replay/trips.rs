@@ -81,10 +81,7 @@ impl<'a> Trips<'a> {
                 &parameters.travel(),
                 &parameters.service(),
                 (courier.end, trip.assigned_min * 60),
-                (
-                    self.day.restaurants[restaurant].position,
-                    ready.max().unwrap_or(0) * 60,
-                ),
+                (self.day.restaurants[restaurant].position, ready.max().unwrap_or(0) * 60),
                 doors.clone(),
             );
             if let (Some(end), Some(courier)) = (doors.last(), self.couriers.get_mut(&trip.courier))
@@ -172,20 +169,13 @@ impl<'a> Trips<'a> {
 impl HandOver {
     /// Tells the platform, as the courier's telephone would.
     pub(super) async fn carry_out(self, couriers: Couriers, minute: i64) -> Result<(), Error> {
-        let Self {
-            offer,
-            courier,
-            picks_up,
-            delivers,
-        } = self;
+        let Self { offer, courier, picks_up, delivers } = self;
         if picks_up {
             let answer = couriers.picked_up(offer, courier.clone()).await;
             answer.map_err(|e| Error::refused(minute, format!("{courier} picks up {offer}"), e))?;
         }
         for order in delivers {
-            let answer = couriers
-                .delivered(offer, courier.clone(), Some(order))
-                .await;
+            let answer = couriers.delivered(offer, courier.clone(), Some(order)).await;
             answer.map_err(|e| Error::refused(minute, format!("{courier} delivers {order}"), e))?;
         }
         Ok(())
@@ -194,12 +184,7 @@ impl HandOver {
 
 fn untimely(offer: OfferId, trip: &Trip, what: String, right: String) -> Error {
     let (offer, courier) = (offer.to_string(), trip.courier.to_string());
-    Error::Untimely {
-        offer,
-        courier,
-        what,
-        right,
-    }
+    Error::Untimely { offer, courier, what, right }
 }
 
 fn timetable((pickup, dropoffs): &(Option<i64>, Vec<i64>)) -> String {

@@ -26,11 +26,7 @@ pub(super) fn courier<'a>(
     block: &[&Movement],
 ) {
     let start = &check.day.couriers[courier];
-    let mut here = Here {
-        name: "0",
-        position: start.position,
-        free_min: start.on_min,
-    };
+    let mut here = Here { name: "0", position: start.position, free_min: start.on_min };
     let mut movements = block.iter();
     for (index, trip) in trips.iter().enumerate() {
         let busy = index > 0 && trip.assigned_min < here.free_min;
@@ -58,10 +54,8 @@ fn follow<'a, 'm>(
 ) -> Here<'a> {
     let day: &'a Day = check.day;
     let parameters = &day.parameters;
-    let (half_pickup, half_dropoff) = (
-        parameters.pickup_service_min / 2,
-        parameters.dropoff_service_min / 2,
-    );
+    let (half_pickup, half_dropoff) =
+        (parameters.pickup_service_min / 2, parameters.dropoff_service_min / 2);
     let restaurant = &day.restaurants[day.orders[trip.orders[0]].restaurant];
 
     let first = movements.next();
@@ -69,20 +63,12 @@ fn follow<'a, 'm>(
     compare(check, trip, first, None, (here.name, &restaurant.id));
     if departed_min < trip.assigned_min {
         let line = first.map_or(0, |m| m.line);
-        let message = format!(
-            "leaves at {departed_min}, instructed at {}",
-            trip.assigned_min
-        );
+        let message = format!("leaves at {departed_min}, instructed at {}", trip.assigned_min);
         check.report(Rule::Departure, COURIERS_FILE, line, message);
     }
 
     let arrived_min = departed_min + parameters.travel_min(here.position, restaurant.position);
-    let ready_min = trip
-        .orders
-        .iter()
-        .map(|&o| day.orders[o].ready_min)
-        .max()
-        .unwrap_or(0);
+    let ready_min = trip.orders.iter().map(|&o| day.orders[o].ready_min).max().unwrap_or(0);
     let pickup_min = ready_min.max(arrived_min + half_pickup);
     if trip.pickup_min != pickup_min {
         let message = format!(
@@ -100,13 +86,7 @@ fn follow<'a, 'm>(
     };
     for &order in &trip.orders {
         let customer = &day.orders[order];
-        compare(
-            check,
-            trip,
-            movements.next(),
-            Some(at.free_min),
-            (at.name, &customer.id),
-        );
+        compare(check, trip, movements.next(), Some(at.free_min), (at.name, &customer.id));
         let dropoff_min =
             at.free_min + parameters.travel_min(at.position, customer.dropoff) + half_dropoff;
         // A line of another courier's trip is reported as such, not compared with this one.
@@ -115,10 +95,8 @@ fn follow<'a, 'm>(
             .filter(|line| line.courier == trip.courier)
             .map(|line| (line.line, line.dropoff_min));
         if let Some((line, found)) = written.filter(|&(_, found)| found != dropoff_min) {
-            let message = format!(
-                "dropoff_time of {} is {found}, it must be {dropoff_min}",
-                customer.id
-            );
+            let message =
+                format!("dropoff_time of {} is {found}, it must be {dropoff_min}", customer.id);
             check.report(Rule::DropoffTime, ORDERS_FILE, line, message);
         }
         at = Here {
@@ -152,10 +130,7 @@ fn compare(
         check.report(Rule::Movements, COURIERS_FILE, found.line, message);
     }
     if let Some(minute) = departure_min.filter(|&minute| minute != found.departure_min) {
-        let message = format!(
-            "leaves {origin} at {}, it must be {minute}",
-            found.departure_min
-        );
+        let message = format!("leaves {origin} at {}, it must be {minute}", found.departure_min);
         check.report(Rule::Movements, COURIERS_FILE, found.line, message);
     }
 }

@@ -36,9 +36,7 @@ impl State {
                 }
                 (event, Some(state)) => state.apply(&event),
                 (_, None) => {
-                    return Err(HistoryError::NoStart {
-                        version: record.version.0,
-                    });
+                    return Err(HistoryError::NoStart { version: record.version.0 });
                 }
             }
         }
@@ -68,12 +66,7 @@ impl State {
                     self.halt();
                 }
             }
-            Event::Unknown {
-                attempt,
-                retry_at,
-                reason,
-                ..
-            } => {
+            Event::Unknown { attempt, retry_at, reason, .. } => {
                 self.tries = Tries {
                     count: *attempt,
                     retry_at: Some(*retry_at),
@@ -81,18 +74,8 @@ impl State {
                     problem: Some(reason.clone()),
                 };
             }
-            Event::Deferred {
-                attempt,
-                retry_at,
-                reason,
-                ..
-            }
-            | Event::UndoFailed {
-                attempt,
-                retry_at,
-                reason,
-                ..
-            } => {
+            Event::Deferred { attempt, retry_at, reason, .. }
+            | Event::UndoFailed { attempt, retry_at, reason, .. } => {
                 self.tries = Tries {
                     count: *attempt,
                     retry_at: Some(*retry_at),
@@ -106,11 +89,7 @@ impl State {
             }
             Event::Waiting { until, .. } => self.waiting = Some(Waiting { until: *until }),
             Event::TimedOut { step } => {
-                self.blame(
-                    Some(self.place(step)),
-                    "timed_out",
-                    "no signal came in time",
-                );
+                self.blame(Some(self.place(step)), "timed_out", "no signal came in time");
                 self.turn_around();
             }
             Event::Stalled { step, .. } => {
@@ -182,11 +161,7 @@ impl State {
     fn blame(&mut self, step: Option<usize>, code: &str, reason: &str) {
         if self.fault.is_none() {
             let step = step.map(|index| self.definition.steps()[index].name());
-            self.fault = Some(Fault {
-                step,
-                code: code.to_owned(),
-                reason: reason.to_owned(),
-            });
+            self.fault = Some(Fault { step, code: code.to_owned(), reason: reason.to_owned() });
         }
     }
 

@@ -19,10 +19,7 @@ impl State {
         data: Json,
     ) -> (Self, Vec<Event>) {
         let saga = Cow::Borrowed(definition.name());
-        let mut events = vec![Event::Started {
-            saga,
-            data: data.clone(),
-        }];
+        let mut events = vec![Event::Started { saga, data: data.clone() }];
         let mut state = Self::new(Arc::clone(definition), id, data);
         state.settle(now, &mut events);
         (state, events)
@@ -112,10 +109,7 @@ impl State {
         self.emit(
             events,
             if self.is_past_pivot() {
-                Event::Stalled {
-                    step,
-                    reason: "no signal came in time".to_owned(),
-                }
+                Event::Stalled { step, reason: "no signal came in time".to_owned() }
             } else {
                 Event::TimedOut { step }
             },
@@ -134,13 +128,7 @@ impl State {
         match (self.phase, signal) {
             (Phase::Forward, Signal::Done(output)) => {
                 if matches!(progress, Progress::Pending | Progress::Stalled) {
-                    self.emit(
-                        events,
-                        Event::Succeeded {
-                            step,
-                            output: output.clone(),
-                        },
-                    );
+                    self.emit(events, Event::Succeeded { step, output: output.clone() });
                 } else {
                     self.late(index, output, events);
                 }
@@ -151,10 +139,7 @@ impl State {
                     self.emit(
                         events,
                         if self.is_past_pivot() {
-                            Event::Stalled {
-                                step,
-                                reason: format!("{code}: {reason}"),
-                            }
+                            Event::Stalled { step, reason: format!("{code}: {reason}") }
                         } else {
                             Event::Refused { step, code, reason }
                         },
@@ -168,10 +153,7 @@ impl State {
 
     /// A step turns out to be done although the saga had turned around without it.
     fn late(&mut self, step: usize, output: &Json, events: &mut Vec<Event>) {
-        let missed = matches!(
-            self.steps[step].progress,
-            Progress::Pending | Progress::Refused
-        );
+        let missed = matches!(self.steps[step].progress, Progress::Pending | Progress::Refused);
         if missed && self.fault.is_some() && self.definition.steps()[step].is_compensated() {
             let (step, output) = (self.name(step), output.clone());
             self.emit(events, Event::Succeeded { step, output });
@@ -185,49 +167,25 @@ impl State {
         let retry_at = now + patience.pause(self.id, index, attempt);
         let no_way_back = self.is_past_pivot();
         let event = match outcome {
-            Outcome::Done(output) => Event::Succeeded {
-                step,
-                output: output.clone(),
-            },
+            Outcome::Done(output) => Event::Succeeded { step, output: output.clone() },
             Outcome::Refused { code, reason } if no_way_back => {
                 let reason = clip(format!("{code}: {reason}"));
-                Event::Deferred {
-                    step,
-                    attempt,
-                    retry_at,
-                    reason,
-                }
+                Event::Deferred { step, attempt, retry_at, reason }
             }
-            Outcome::Refused { code, reason } => Event::Refused {
-                step,
-                code: clip_code(code.clone()),
-                reason: clip(reason.clone()),
-            },
-            Outcome::Unknown { reason } => Event::Unknown {
-                step,
-                attempt,
-                retry_at,
-                reason: clip(reason.clone()),
-            },
+            Outcome::Refused { code, reason } => {
+                Event::Refused { step, code: clip_code(code.clone()), reason: clip(reason.clone()) }
+            }
+            Outcome::Unknown { reason } => {
+                Event::Unknown { step, attempt, retry_at, reason: clip(reason.clone()) }
+            }
             // That this attempt had no effect says nothing about the one before.
-            Outcome::Unavailable { reason } if self.tries.uncertain => Event::Unknown {
-                step,
-                attempt,
-                retry_at,
-                reason: clip(reason.clone()),
-            },
-            Outcome::Unavailable { reason } if no_way_back || attempt < patience.attempts => {
-                Event::Deferred {
-                    step,
-                    attempt,
-                    retry_at,
-                    reason: clip(reason.clone()),
-                }
+            Outcome::Unavailable { reason } if self.tries.uncertain => {
+                Event::Unknown { step, attempt, retry_at, reason: clip(reason.clone()) }
             }
-            Outcome::Unavailable { reason } => Event::GaveUp {
-                step,
-                reason: clip(reason.clone()),
-            },
+            Outcome::Unavailable { reason } if no_way_back || attempt < patience.attempts => {
+                Event::Deferred { step, attempt, retry_at, reason: clip(reason.clone()) }
+            }
+            Outcome::Unavailable { reason } => Event::GaveUp { step, reason: clip(reason.clone()) },
         };
         self.emit(events, event);
     }
@@ -246,66 +204,32 @@ impl State {
             Outcome::Unknown { reason } | Outcome::Unavailable { reason } => reason.clone(),
         };
         let attempt = self.tries.count.saturating_add(1);
-        let pause = self.definition.steps()[index]
-            .retries()
-            .pause(self.id, index, attempt);
+        let pause = self.definition.steps()[index].retries().pause(self.id, index, attempt);
         let (retry_at, reason) = (now + pause, clip(reason));
-        self.emit(
-            events,
-            Event::UndoFailed {
-                step,
-                attempt,
-                retry_at,
-                reason,
-            },
-        );
+        self.emit(events, Event::UndoFailed { step, attempt, retry_at, reason });
     }
 
     fn operator(&mut self, operator: &Operator, events: &mut Vec<Event>) {
         match operator {
             Operator::Retry { by } => {
                 if self.tries.retry_at.is_some() {
-                    self.emit(
-                        events,
-                        Event::RetryRequested {
-                            by: clip(by.clone()),
-                        },
-                    );
+                    self.emit(events, Event::RetryRequested { by: clip(by.clone()) });
                 }
             }
             Operator::Skip { step, by, reason } => {
                 let Some(index) = self.at(step) else { return };
                 if self.phase == Phase::Undoing || self.is_past_pivot() {
                     let (by, reason) = (clip(by.clone()), clip(reason.clone()));
-                    self.emit(
-                        events,
-                        Event::Skipped {
-                            step: self.name(index),
-                            by,
-                            reason,
-                        },
-                    );
+                    self.emit(events, Event::Skipped { step: self.name(index), by, reason });
                 }
             }
-            Operator::Resolve {
-                step,
-                by,
-                reason,
-                finding,
-            } => {
+            Operator::Resolve { step, by, reason, finding } => {
                 let Some(index) = self.at(step) else { return };
                 let Some(event) = self.found(index, finding) else {
                     return;
                 };
                 let (by, reason) = (clip(by.clone()), clip(reason.clone()));
-                self.emit(
-                    events,
-                    Event::Resolved {
-                        step: self.name(index),
-                        by,
-                        reason,
-                    },
-                );
+                self.emit(events, Event::Resolved { step: self.name(index), by, reason });
                 self.emit(events, event);
             }
         }
@@ -324,10 +248,9 @@ impl State {
         let step = self.name(index);
         match (self.phase, finding) {
             (Phase::Undoing, Finding::NotDone) => Some(Event::Undone { step }),
-            (Phase::Forward, Finding::Done(output)) => Some(Event::Succeeded {
-                step,
-                output: output.clone(),
-            }),
+            (Phase::Forward, Finding::Done(output)) => {
+                Some(Event::Succeeded { step, output: output.clone() })
+            }
             (Phase::Forward, Finding::NotDone) if !self.is_past_pivot() => Some(Event::Refused {
                 step,
                 code: Cow::Borrowed("resolved"),

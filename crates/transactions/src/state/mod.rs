@@ -194,10 +194,7 @@ pub struct State {
 
 impl State {
     fn new(definition: Arc<Definition>, id: Id, data: Json) -> Self {
-        let pending = StepState {
-            progress: Progress::Pending,
-            output: None,
-        };
+        let pending = StepState { progress: Progress::Pending, output: None };
         let steps = vec![pending; definition.steps().len()];
         Self {
             definition,
@@ -239,17 +236,13 @@ impl State {
     /// How far a step has got; nothing when the definition does not have it.
     #[must_use]
     pub fn progress(&self, step: &str) -> Option<Progress> {
-        self.definition
-            .index(step)
-            .map(|index| self.steps[index].progress)
+        self.definition.index(step).map(|index| self.steps[index].progress)
     }
 
     /// What a step has returned.
     #[must_use]
     pub fn output(&self, step: &str) -> Option<&Json> {
-        self.definition
-            .index(step)
-            .and_then(|index| self.steps[index].output.as_ref())
+        self.definition.index(step).and_then(|index| self.steps[index].output.as_ref())
     }
 
     /// The step that the saga is at: to be done, or to be undone.
@@ -278,9 +271,7 @@ impl State {
     /// Whether there is no way back any more.
     #[must_use]
     pub fn is_past_pivot(&self) -> bool {
-        self.definition
-            .pivot()
-            .is_some_and(|pivot| self.is_passed(pivot))
+        self.definition.pivot().is_some_and(|pivot| self.is_passed(pivot))
     }
 
     /// Whether the saga is to be undone as soon as it is known whether its current step has been
@@ -305,21 +296,13 @@ impl State {
     }
 
     fn forward_status(&self) -> Status {
-        if self
-            .steps
-            .iter()
-            .any(|step| step.progress == Progress::Stalled)
-        {
+        if self.steps.iter().any(|step| step.progress == Progress::Stalled) {
             Status::Stuck
         } else if self.tries.uncertain {
             Status::Unknown
         } else if self.tries.count > 0 {
             let stuck = self.is_past_pivot() && self.is_out_of_patience();
-            if stuck {
-                Status::Stuck
-            } else {
-                Status::Retrying
-            }
+            if stuck { Status::Stuck } else { Status::Retrying }
         } else if self.waiting.is_some() {
             Status::Waiting
         } else {
@@ -328,8 +311,7 @@ impl State {
     }
 
     fn is_out_of_patience(&self) -> bool {
-        self.step()
-            .is_some_and(|step| self.tries.count >= step.retries().attempts)
+        self.step().is_some_and(|step| self.tries.count >= step.retries().attempts)
     }
 
     /// What is to be done at `now`.
@@ -369,10 +351,7 @@ impl State {
     }
 
     fn is_passed(&self, index: usize) -> bool {
-        matches!(
-            self.steps[index].progress,
-            Progress::Done | Progress::Skipped
-        )
+        matches!(self.steps[index].progress, Progress::Done | Progress::Skipped)
     }
 
     fn is_pending(&self, index: usize) -> bool {

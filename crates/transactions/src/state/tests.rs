@@ -13,18 +13,11 @@ pub(super) const ID: Id = Id(Uuid::from_u128(0x0199_c1a2_0000_7000_8000_0000_000
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) fn order() -> Arc<Definition> {
-    let retry = Retry {
-        base: SECOND,
-        cap: SECOND * 8,
-        attempts: 3,
-    };
+    let retry = Retry { base: SECOND, cap: SECOND * 8, attempts: 3 };
     let steps = vec![
         Step::call("reserve").compensated().retry(retry),
         Step::call("authorize").compensated().retry(retry),
-        Step::wait("find")
-            .timeout(SECOND * 60)
-            .compensated()
-            .retry(retry),
+        Step::wait("find").timeout(SECOND * 60).compensated().retry(retry),
         Step::wait("pick-up").timeout(SECOND * 600).pivot(),
         Step::call("capture").retry(retry),
     ];
@@ -43,20 +36,13 @@ impl Saga {
     pub(super) fn new() -> Self {
         let now = Timestamp::from_millis(1_000_000);
         let (state, events) = State::start(&order(), ID, now, Json::parse("{\"n\":1}").unwrap());
-        Self {
-            state,
-            now,
-            records: vec![events],
-        }
+        Self { state, now, records: vec![events] }
     }
 
     /// One that has got past the first `count` steps.
     pub(super) fn past(count: usize) -> Self {
         let mut saga = Self::new();
-        for step in ["reserve", "authorize", "find", "pick-up"]
-            .into_iter()
-            .take(count)
-        {
+        for step in ["reserve", "authorize", "find", "pick-up"].into_iter().take(count) {
             if matches!(saga.state.step().unwrap().kind(), Kind::Call { .. }) {
                 saga.answer(Outcome::done());
             } else {
@@ -81,27 +67,16 @@ impl Saga {
     }
 
     pub(super) fn signal(&mut self, step: &'static str) -> Vec<&'static str> {
-        self.take(Input::Signal {
-            step: step.into(),
-            signal: Signal::Done(Json::null()),
-        })
+        self.take(Input::Signal { step: step.into(), signal: Signal::Done(Json::null()) })
     }
 
     pub(super) fn refuse(&mut self, step: &'static str) -> Vec<&'static str> {
-        let signal = Signal::Refused {
-            code: "no".into(),
-            reason: "nobody".into(),
-        };
-        self.take(Input::Signal {
-            step: step.into(),
-            signal,
-        })
+        let signal = Signal::Refused { code: "no".into(), reason: "nobody".into() };
+        self.take(Input::Signal { step: step.into(), signal })
     }
 
     pub(super) fn cancel(&mut self) -> Vec<&'static str> {
-        self.take(Input::Cancel {
-            reason: "changed my mind".into(),
-        })
+        self.take(Input::Cancel { reason: "changed my mind".into() })
     }
 
     pub(super) fn due_in(&mut self, length: Duration) -> Vec<&'static str> {
@@ -111,21 +86,12 @@ impl Saga {
 
     pub(super) fn resolve(&mut self, step: &'static str, finding: Finding) -> Vec<&'static str> {
         let (by, reason) = ("kim".into(), "called them".into());
-        self.take(Input::Operator(Operator::Resolve {
-            step: step.into(),
-            by,
-            reason,
-            finding,
-        }))
+        self.take(Input::Operator(Operator::Resolve { step: step.into(), by, reason, finding }))
     }
 
     pub(super) fn skip(&mut self, step: &'static str) -> Vec<&'static str> {
         let (by, reason) = ("kim".into(), "written off".into());
-        self.take(Input::Operator(Operator::Skip {
-            step: step.into(),
-            by,
-            reason,
-        }))
+        self.take(Input::Operator(Operator::Skip { step: step.into(), by, reason }))
     }
 
     /// Waits until something is to be done, and says what came of it.
@@ -148,11 +114,8 @@ impl Saga {
         let records: Vec<_> = (1_u64..)
             .zip(&self.records)
             .map(|(n, events)| {
-                let steadfast_journal::NewEvent {
-                    kind,
-                    schema,
-                    payload,
-                } = event::encode(events).unwrap();
+                let steadfast_journal::NewEvent { kind, schema, payload } =
+                    event::encode(events).unwrap();
                 let (stream, at, hash) = (ID.stream(), self.now, Hash::GENESIS);
                 let (position, version) = (Position(n), Version(n));
                 steadfast_journal::Event::new(Recorded {
@@ -197,14 +160,8 @@ pub(super) fn no() -> Outcome {
 #[test]
 fn all_goes_well() {
     let mut saga = Saga::new();
-    assert_eq!(
-        (saga.status(), saga.task()),
-        (Status::Running, Some(Task::Call(0)))
-    );
-    assert_eq!(
-        saga.answer(Outcome::Done(Json::parse("7").unwrap())),
-        ["succeeded"]
-    );
+    assert_eq!((saga.status(), saga.task()), (Status::Running, Some(Task::Call(0))));
+    assert_eq!(saga.answer(Outcome::Done(Json::parse("7").unwrap())), ["succeeded"]);
     assert_eq!(saga.state.output("reserve").unwrap().as_str(), "7");
     assert_eq!(saga.answer(Outcome::done()), ["succeeded", "waiting"]);
     assert_eq!(saga.status(), Status::Waiting);
@@ -216,10 +173,7 @@ fn all_goes_well() {
     assert_eq!(saga.signal("pick-up"), ["succeeded"]);
     assert!(saga.state.is_past_pivot());
     assert_eq!(saga.answer(Outcome::done()), ["succeeded", "completed"]);
-    assert_eq!(
-        (saga.status(), saga.state.next(saga.now)),
-        (Status::Completed, Next::Done)
-    );
+    assert_eq!((saga.status(), saga.state.next(saga.now)), (Status::Completed, Next::Done));
     assert_eq!(saga.state.wakes_at(), None);
 }
 
@@ -228,10 +182,7 @@ fn a_refusal_undoes_what_was_done_in_reverse() {
     let mut saga = Saga::past(2);
     assert_eq!(saga.refuse("find"), ["refused"]);
     assert_eq!(saga.state.fault().unwrap().code, "no");
-    assert_eq!(
-        (saga.status(), saga.task()),
-        (Status::Compensating, Some(Task::Compensate(1)))
-    );
+    assert_eq!((saga.status(), saga.task()), (Status::Compensating, Some(Task::Compensate(1))));
     assert_eq!(saga.answer(Outcome::done()), ["undone"]);
     assert_eq!(saga.task(), Some(Task::Compensate(0)));
     assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
@@ -263,11 +214,7 @@ fn a_cancel_waits_until_it_is_known_what_there_is_to_undo() {
         saga.answer(unknown());
         assert_eq!(saga.cancel(), ["cancel_requested"]);
         assert!(saga.state.is_finding_out());
-        assert_eq!(
-            saga.task(),
-            Some(Task::Call(1)),
-            "asked at once, under the same key"
-        );
+        assert_eq!(saga.task(), Some(Task::Call(1)), "asked at once, under the same key");
         assert_eq!(saga.answer(away()), ["unknown"]);
         assert_eq!(saga.cancel(), Vec::<&str>::new());
         saga.answer(outcome);
@@ -284,10 +231,7 @@ fn a_cancel_waits_until_it_is_known_what_there_is_to_undo() {
 fn a_call_that_is_next_may_have_been_made_by_a_process_that_stopped() {
     let mut saga = Saga::past(1);
     saga.cancel();
-    assert_eq!(
-        (saga.status(), saga.task()),
-        (Status::Unknown, Some(Task::Call(1)))
-    );
+    assert_eq!((saga.status(), saga.task()), (Status::Unknown, Some(Task::Call(1))));
 }
 
 #[test]
@@ -318,10 +262,7 @@ fn who_is_away_is_asked_again_and_given_up_after_a_while() {
     assert_eq!(saga.answer(away()), ["gave_up"]);
     assert_eq!(saga.task(), Some(Task::Compensate(0)));
     // Somebody else's attempt got through after all.
-    assert_eq!(
-        saga.answer_to(Task::Call(1), Outcome::done()),
-        ["succeeded"]
-    );
+    assert_eq!(saga.answer_to(Task::Call(1), Outcome::done()), ["succeeded"]);
     assert_eq!(saga.task(), Some(Task::Compensate(1)));
     saga.answer(Outcome::done());
     assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
@@ -334,19 +275,10 @@ fn what_turns_out_to_be_done_after_the_end_is_undone_as_well() {
         saga.answer(away());
     }
     assert_eq!(saga.status(), Status::Compensated);
-    assert_eq!(
-        saga.answer_to(Task::Call(0), Outcome::done()),
-        ["succeeded"]
-    );
-    assert_eq!(
-        (saga.status(), saga.task()),
-        (Status::Compensating, Some(Task::Compensate(0)))
-    );
+    assert_eq!(saga.answer_to(Task::Call(0), Outcome::done()), ["succeeded"]);
+    assert_eq!((saga.status(), saga.task()), (Status::Compensating, Some(Task::Compensate(0))));
     assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
-    assert_eq!(
-        saga.answer_to(Task::Call(0), Outcome::done()),
-        Vec::<&str>::new()
-    );
+    assert_eq!(saga.answer_to(Task::Call(0), Outcome::done()), Vec::<&str>::new());
 }
 
 #[test]
@@ -355,18 +287,10 @@ fn a_compensation_never_gives_up() {
     saga.answer(no());
     for (attempt, outcome) in (1..20).zip([no(), unknown(), away()].into_iter().cycle()) {
         assert_eq!(saga.answer(outcome), ["undo_failed"]);
-        let status = if attempt < 3 {
-            Status::Compensating
-        } else {
-            Status::Stuck
-        };
+        let status = if attempt < 3 { Status::Compensating } else { Status::Stuck };
         assert_eq!((saga.status(), saga.state.attempts()), (status, attempt));
     }
-    assert_eq!(
-        saga.state.wakes_at().unwrap().since(saga.now).as_secs() / 4,
-        1,
-        "slowest pace"
-    );
+    assert_eq!(saga.state.wakes_at().unwrap().since(saga.now).as_secs() / 4, 1, "slowest pace");
     assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
 }
 
@@ -385,36 +309,20 @@ fn past_the_pivot_there_is_no_way_back() {
 
 #[test]
 fn the_pivot_may_turn_out_to_be_done_while_it_is_being_cancelled() {
-    let steps = vec![
-        Step::call("a").compensated(),
-        Step::call("b").pivot(),
-        Step::call("c"),
-    ];
+    let steps = vec![Step::call("a").compensated(), Step::call("b").pivot(), Step::call("c")];
     let definition = Arc::new(Definition::new("order", steps).unwrap());
     let now = Timestamp::EPOCH;
     let (mut state, _) = State::start(&definition, ID, now, Json::null());
     state.answer(now, Task::Call(0), &Outcome::done());
-    state.take(
-        now,
-        &Input::Cancel {
-            reason: String::new(),
-        },
-    );
+    state.take(now, &Input::Cancel { reason: String::new() });
     assert!(state.is_finding_out());
     state.answer(now, Task::Call(1), &Outcome::done());
-    assert_eq!(
-        (state.fault(), state.next(now)),
-        (None, Next::Do(Task::Call(2)))
-    );
+    assert_eq!((state.fault(), state.next(now)), (None, Next::Do(Task::Call(2))));
 }
 
 #[test]
 fn a_wait_past_the_pivot_that_goes_wrong_needs_somebody() {
-    let steps = vec![
-        Step::call("a").pivot(),
-        Step::wait("b").timeout(SECOND),
-        Step::call("c"),
-    ];
+    let steps = vec![Step::call("a").pivot(), Step::wait("b").timeout(SECOND), Step::call("c")];
     let definition = Arc::new(Definition::new("order", steps).unwrap());
     let mut now = Timestamp::EPOCH;
     let (mut state, _) = State::start(&definition, ID, now, Json::null());
@@ -422,22 +330,10 @@ fn a_wait_past_the_pivot_that_goes_wrong_needs_somebody() {
     now = now + SECOND;
     let events = state.take(now, &Input::Due);
     assert_eq!(events[0].kind(), "stalled");
-    assert_eq!(
-        (state.status(), state.next(now)),
-        (Status::Stuck, Next::Wait(None))
-    );
+    assert_eq!((state.status(), state.next(now)), (Status::Stuck, Next::Wait(None)));
     let signal = Signal::Done(Json::null());
-    state.take(
-        now,
-        &Input::Signal {
-            step: "b".into(),
-            signal,
-        },
-    );
-    assert_eq!(
-        (state.status(), state.next(now)),
-        (Status::Running, Next::Do(Task::Call(2)))
-    );
+    state.take(now, &Input::Signal { step: "b".into(), signal });
+    assert_eq!((state.status(), state.next(now)), (Status::Running, Next::Do(Task::Call(2))));
 }
 
 #[test]
@@ -458,11 +354,7 @@ fn a_signal_may_come_before_its_step() {
 fn a_refusal_may_come_before_its_step_too() {
     let mut saga = Saga::past(1);
     assert_eq!(saga.refuse("find"), ["refused"]);
-    assert_eq!(
-        saga.task(),
-        Some(Task::Call(1)),
-        "it may have been authorized"
-    );
+    assert_eq!(saga.task(), Some(Task::Call(1)), "it may have been authorized");
     assert_eq!(saga.answer(Outcome::done()), ["succeeded"]);
     assert_eq!(saga.task(), Some(Task::Compensate(1)));
 }
@@ -482,32 +374,18 @@ fn an_operator_can_retry_skip_and_resolve() {
     assert_eq!(saga.take(retry.clone()), ["retry_requested"]);
     assert_eq!(saga.task(), Some(Task::Call(1)));
     assert_eq!(saga.skip("authorize"), nothing, "it would never be undone");
-    assert_eq!(
-        saga.resolve("reserve", Finding::NotDone),
-        nothing,
-        "not at that step"
-    );
+    assert_eq!(saga.resolve("reserve", Finding::NotDone), nothing, "not at that step");
     let mut done = saga.clone();
     assert_eq!(
         done.resolve("authorize", Finding::Done(Json::null())),
         ["resolved", "succeeded", "waiting"]
     );
-    assert_eq!(
-        saga.resolve("authorize", Finding::NotDone),
-        ["resolved", "refused"]
-    );
+    assert_eq!(saga.resolve("authorize", Finding::NotDone), ["resolved", "refused"]);
     // A compensation.
     saga.answer(unknown());
     let mut skipped = saga.clone();
-    assert_eq!(
-        saga.resolve("reserve", Finding::Done(Json::null())),
-        nothing,
-        "no answer"
-    );
-    assert_eq!(
-        saga.resolve("reserve", Finding::NotDone),
-        ["resolved", "undone", "compensated"]
-    );
+    assert_eq!(saga.resolve("reserve", Finding::Done(Json::null())), nothing, "no answer");
+    assert_eq!(saga.resolve("reserve", Finding::NotDone), ["resolved", "undone", "compensated"]);
     assert_eq!(skipped.skip("reserve"), ["skipped", "compensated"]);
     // A step past the pivot.
     let mut saga = Saga::past(4);
@@ -523,10 +401,7 @@ fn answers_that_nobody_waits_for_change_nothing() {
         let mut saga = Saga::past(count);
         for step in 0..5 {
             for outcome in [Outcome::done(), no(), unknown(), away()] {
-                assert_eq!(
-                    saga.answer_to(Task::Compensate(step), outcome.clone()),
-                    nothing
-                );
+                assert_eq!(saga.answer_to(Task::Compensate(step), outcome.clone()), nothing);
                 if saga.task() != Some(Task::Call(step)) {
                     assert_eq!(saga.answer_to(Task::Call(step), outcome), nothing);
                 }
@@ -552,22 +427,14 @@ fn a_history_of_something_else_is_refused() {
     };
     let read = |definition: Definition, recorded: &Recorded| {
         let event = steadfast_journal::Event::new(recorded.clone());
-        State::replay(&Arc::new(definition), ID, [&event])
-            .unwrap_err()
-            .to_string()
+        State::replay(&Arc::new(definition), ID, [&event]).unwrap_err().to_string()
     };
     assert!(read(other, &recorded).contains("does not have"));
     assert!(read((*order()).clone(), &recorded).contains("before the saga's start"));
-    let newer = Recorded {
-        schema: 9,
-        ..recorded.clone()
-    };
+    let newer = Recorded { schema: 9, ..recorded.clone() };
     assert!(read((*order()).clone(), &newer).contains("schema 9"));
     let started = event::encode(&saga.records[0]).unwrap();
-    let started = Recorded {
-        payload: started.payload,
-        ..recorded
-    };
+    let started = Recorded { payload: started.payload, ..recorded };
     let trip = Definition::new("trip", vec![Step::call("reserve")]).unwrap();
     assert!(read(trip, &started).contains("not a \"trip\""));
 }

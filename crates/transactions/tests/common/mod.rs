@@ -22,20 +22,13 @@ pub fn id(n: u128) -> Id {
 }
 
 pub fn order() -> Definition {
-    let retry = Retry {
-        base: SECOND,
-        cap: SECOND * 30,
-        attempts: 4,
-    };
+    let retry = Retry { base: SECOND, cap: SECOND * 30, attempts: 4 };
     Definition::new(
         "order",
         vec![
             Step::call("reserve").compensated().retry(retry),
             Step::call("authorize").compensated().retry(retry),
-            Step::wait("find")
-                .timeout(SECOND * 120)
-                .compensated()
-                .retry(retry),
+            Step::wait("find").timeout(SECOND * 120).compensated().retry(retry),
             Step::wait("pick-up").timeout(SECOND * 3_600).pivot(),
             Step::call("capture").retry(retry),
         ],
@@ -89,11 +82,7 @@ pub struct City {
 impl City {
     pub fn new(clock: Clock) -> Self {
         let moods: Moods = Box::new(|_| Mood::Well);
-        Self {
-            ledger: Arc::default(),
-            moods: Arc::new(Mutex::new(moods)),
-            clock,
-        }
+        Self { ledger: Arc::default(), moods: Arc::new(Mutex::new(moods)), clock }
     }
 
     pub fn set_moods(&self, moods: impl FnMut(&str) -> Mood + Send + 'static) {
@@ -105,11 +94,7 @@ impl City {
     }
 
     pub fn units(&self, saga: Id, step: &str) -> i64 {
-        self.ledger()
-            .units
-            .get(&(saga, step.to_owned()))
-            .copied()
-            .unwrap_or_default()
+        self.ledger().units.get(&(saga, step.to_owned())).copied().unwrap_or_default()
     }
 
     async fn ask(&self, call: &Call<'_>, undo: bool) -> Outcome {
@@ -155,10 +140,7 @@ impl City {
             }
             return;
         }
-        ledger.keys.insert(
-            call.key().to_owned(),
-            Entry::Done(format!("receipt {}", call.key())),
-        );
+        ledger.keys.insert(call.key().to_owned(), Entry::Done(format!("receipt {}", call.key())));
         let step = call.step().to_owned();
         let change = if undo { -1 } else { 1 };
         let units = ledger.units.entry((call.saga(), step.clone())).or_default();
@@ -167,11 +149,7 @@ impl City {
             return;
         }
         *units += change;
-        assert!(
-            (0..=1).contains(units),
-            "{step} of {} is held {units} times",
-            call.saga()
-        );
+        assert!((0..=1).contains(units), "{step} of {} is held {units} times", call.saga());
         ledger.effects.push((call.saga(), step, change));
     }
 }
@@ -183,10 +161,7 @@ impl Participant for City {
 
     async fn compensate(&self, call: &Call<'_>) -> Outcome {
         if call.step() != "find" {
-            assert!(
-                call.output(call.step()).is_some(),
-                "undone without having been done"
-            );
+            assert!(call.output(call.step()).is_some(), "undone without having been done");
         }
         self.ask(call, true).await
     }
@@ -205,11 +180,7 @@ impl Participant for City {
             .collect::<Vec<_>>();
         if !events.is_empty() {
             let stream = StreamId::of("order", change.saga().0);
-            write.appends.push(Append {
-                stream,
-                expected: Expected::Any,
-                events,
-            });
+            write.appends.push(Append { stream, expected: Expected::Any, events });
         }
         Ok(Follow::Timer)
     }

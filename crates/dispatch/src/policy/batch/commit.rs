@@ -19,11 +19,5 @@ pub(super) fn due(snapshot: &Snapshot, instance: &Instance, routes: &[Route], ti
             orders: stop.jobs().map(|job| instance.jobs[job].order).collect(),
         })
     };
-    Plan {
-        trips: routes
-            .iter()
-            .zip(&instance.riders)
-            .filter_map(due)
-            .collect(),
-    }
+    Plan { trips: routes.iter().zip(&instance.riders).filter_map(due).collect() }
 }

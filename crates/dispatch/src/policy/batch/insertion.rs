@@ -69,13 +69,7 @@ impl Inserter<'_> {
                 let cost = self.cost(route, rider.off, at, &stop, replaces);
                 if let Some(cost) = cost.filter(|&cost| cost < limit && !overlook()) {
                     limit = cost;
-                    best = Some(Insertion {
-                        rider: reach.rider,
-                        cost,
-                        stop,
-                        at,
-                        replaces,
-                    });
+                    best = Some(Insertion { rider: reach.rider, cost, stop, at, replaces });
                 }
             };
             if route.stops.len() < self.trips_max {

@@ -66,9 +66,7 @@ impl Instance {
         let travel = &snapshot.travel;
         let riders = riders(snapshot, options);
         let (jobs, merchants) = jobs(snapshot, options, &riders);
-        let starts = riders
-            .iter()
-            .map(|rider| snapshot.couriers[rider.courier].position);
+        let starts = riders.iter().map(|rider| snapshot.couriers[rider.courier].position);
         let doors = jobs.iter().map(|job| snapshot.orders[job.order].dropoff);
         let places: Vec<Point> = starts.chain(doors).collect();
         let to_merchant: Vec<i64> = places
@@ -150,12 +148,7 @@ fn riders(snapshot: &Snapshot, options: &Options) -> Vec<Rider> {
         })
         .filter(|r| r.capacity > 0 && r.free <= options.horizon_s && r.free <= r.off)
         .collect();
-    keep_first(
-        &mut riders,
-        options.couriers_max,
-        |rider| rider.free,
-        |rider| rider.courier,
-    );
+    keep_first(&mut riders, options.couriers_max, |rider| rider.free, |rider| rider.courier);
     riders
 }
 
@@ -166,12 +159,7 @@ fn jobs(snapshot: &Snapshot, options: &Options, riders: &[Rider]) -> (Vec<Job>, 
             snapshot.orders[o].ready_s.saturating_sub(snapshot.now_s) <= options.look_ahead_s
         })
         .collect();
-    keep_first(
-        &mut orders,
-        options.orders_max,
-        |&o| snapshot.orders[o].ready_s,
-        |&o| o,
-    );
+    keep_first(&mut orders, options.orders_max, |&o| snapshot.orders[o].ready_s, |&o| o);
     let mut merchants = Vec::new();
     let mut by_id: HashMap<u32, usize> = HashMap::new();
     let job = |order: usize| {
@@ -185,9 +173,7 @@ fn jobs(snapshot: &Snapshot, options: &Options, riders: &[Rider]) -> (Vec<Job>, 
             order,
             merchant,
             ready: waiting.ready_s.saturating_sub(snapshot.now_s),
-            door: snapshot
-                .travel
-                .seconds(merchants[merchant], waiting.dropoff),
+            door: snapshot.travel.seconds(merchants[merchant], waiting.dropoff),
             excluded: if waiting.excluded.is_empty() {
                 Vec::new()
             } else {
@@ -236,11 +222,7 @@ fn approach(to_merchant: &[i64], jobs: &[Job], merchants: usize, places: usize) 
     to_merchant
         .chunks_exact(merchants)
         .map(|row| {
-            let sum: i64 = row
-                .iter()
-                .zip(&waiting)
-                .map(|(travel, orders)| travel * orders)
-                .sum();
+            let sum: i64 = row.iter().zip(&waiting).map(|(travel, orders)| travel * orders).sum();
             sum / jobs.len() as i64
         })
         .collect()

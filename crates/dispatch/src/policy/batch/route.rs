@@ -53,11 +53,7 @@ impl Stop {
 
     /// The same trip without `job`; it may carry nothing then.
     pub fn without(&self, instance: &Instance, job: usize) -> Self {
-        let mut next = Self {
-            ready: i64::MIN,
-            len: 0,
-            ..*self
-        };
+        let mut next = Self { ready: i64::MIN, len: 0, ..*self };
         for kept in self.jobs().filter(|&kept| kept != job) {
             next.push(instance, kept);
         }
@@ -93,10 +89,7 @@ impl State {
         if pickup > off {
             return None;
         }
-        let mut next = Self {
-            time: pickup + instance.after_pickup,
-            ..*self
-        };
+        let mut next = Self { time: pickup + instance.after_pickup, ..*self };
         let mut last = None;
         for job in stop.jobs() {
             next.time += match last {
@@ -130,17 +123,9 @@ pub(super) struct Route {
 
 impl Route {
     pub fn empty(instance: &Instance, rider: usize, share: i64) -> Self {
-        let start = State {
-            time: instance.riders[rider].free,
-            place: rider,
-            cost: 0,
-        };
+        let start = State { time: instance.riders[rider].free, place: rider, cost: 0 };
         let off = instance.riders[rider].off;
-        Self {
-            stops: Vec::new(),
-            states: vec![start],
-            total: start.total(instance, off, share),
-        }
+        Self { stops: Vec::new(), states: vec![start], total: start.total(instance, off, share) }
     }
 
     /// The last state.

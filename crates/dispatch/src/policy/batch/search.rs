@@ -43,11 +43,7 @@ impl<'a> Search<'a> {
         Self {
             instance,
             options,
-            inserter: Inserter {
-                instance,
-                share,
-                trips_max: options.trips_max,
-            },
+            inserter: Inserter { instance, share, trips_max: options.trips_max },
             routes: (0..instance.riders.len())
                 .map(|rider| Route::empty(instance, rider, share))
                 .collect(),
@@ -88,10 +84,7 @@ impl<'a> Search<'a> {
     /// One round; kept if the plan gets worse by no more than `tolerance`.
     fn round(&mut self, tolerance: i64) {
         let mut removed = self.choose();
-        let mut undo = Undo {
-            unserved: self.unserved.clone(),
-            ..Undo::default()
-        };
+        let mut undo = Undo { unserved: self.unserved.clone(), ..Undo::default() };
         let mut saved = 0;
         let mut feasible = true;
         for &job in &removed {
@@ -159,10 +152,7 @@ impl<'a> Search<'a> {
         }
         let off = self.instance.riders[insertion.rider].off;
         let feasible = route.refresh(self.instance, off, self.inserter.share, insertion.at);
-        debug_assert!(
-            feasible,
-            "an insertion is only offered if every pickup is in time"
-        );
+        debug_assert!(feasible, "an insertion is only offered if every pickup is in time");
         self.rider_of[job] = Some(insertion.rider);
     }
 
@@ -194,10 +184,7 @@ impl<'a> Search<'a> {
         };
         undo.save(rider, &self.routes);
         let route = &mut self.routes[rider];
-        let at = route
-            .stops
-            .iter()
-            .position(|stop| stop.jobs().any(|other| other == job))?;
+        let at = route.stops.iter().position(|stop| stop.jobs().any(|other| other == job))?;
         let before = route.total;
         let rest = route.stops[at].without(self.instance, job);
         if rest.len() == 0 {
@@ -206,9 +193,7 @@ impl<'a> Search<'a> {
             route.stops[at] = rest;
         }
         let off = self.instance.riders[rider].off;
-        route
-            .refresh(self.instance, off, self.inserter.share, at)
-            .then_some(before - route.total)
+        route.refresh(self.instance, off, self.inserter.share, at).then_some(before - route.total)
     }
 }
 

@@ -28,10 +28,7 @@ pub(super) struct Cursor {
 impl Cursor {
     /// Behind an order.
     pub(super) fn behind(last: OrderId, filter: &Filter) -> Self {
-        Self {
-            fingerprint: fingerprint(filter),
-            last,
-        }
+        Self { fingerprint: fingerprint(filter), last }
     }
 
     /// The order that the page comes behind.
@@ -68,9 +65,7 @@ fn fingerprint(filter: &Filter) -> u64 {
     let zone = filter.zone.as_ref().map_or("", |zone| zone.as_str());
     // Neither has control characters, and neither is empty.
     let hash = Sha256::digest(format!("orders/1\0{status}\0{zone}"));
-    hash.iter()
-        .take(8)
-        .fold(0, |number, byte| number << 8 | u64::from(*byte))
+    hash.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }
 
 #[cfg(test)]
@@ -80,11 +75,7 @@ mod tests {
 
     fn filters() -> Vec<Filter> {
         let statuses = [None, Some(Status::Placed), Some(Status::Offered)];
-        let zones = [
-            None,
-            Some("a".parse().unwrap()),
-            Some("placed".parse().unwrap()),
-        ];
+        let zones = [None, Some("a".parse().unwrap()), Some("placed".parse().unwrap())];
         let all = |status| zones.clone().map(|zone| Filter { status, zone });
         statuses.into_iter().flat_map(all).collect()
     }
@@ -113,22 +104,9 @@ mod tests {
         let (short, long) = (&text[1..], format!("{text}0"));
         let upper = text.to_uppercase();
         let wide = "é".repeat(24);
-        for text in [
-            "",
-            "nonsense",
-            "\0",
-            "🍱",
-            short,
-            &long,
-            &upper,
-            &wide,
-            &format!("+{short}"),
-        ] {
-            assert_eq!(
-                Cursor::read(text, &filter).unwrap_err().field,
-                "cursor",
-                "{text:?}"
-            );
+        for text in ["", "nonsense", "\0", "🍱", short, &long, &upper, &wide, &format!("+{short}")]
+        {
+            assert_eq!(Cursor::read(text, &filter).unwrap_err().field, "cursor", "{text:?}");
         }
     }
 }

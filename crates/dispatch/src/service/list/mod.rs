@@ -89,16 +89,10 @@ impl OrderList {
     /// # Panics
     /// When [`projection::NAME`] is no name for a projection: a slip of the programmer.
     pub(crate) fn new(journal: &Journal, clock: &Clock) -> Self {
-        let options = Options {
-            batch_events: LIST_BATCH_EVENTS,
-            batch_delay: LIST_BATCH_DELAY,
-        };
+        let options = Options { batch_events: LIST_BATCH_EVENTS, batch_delay: LIST_BATCH_DELAY };
         let (runner, view) = Runner::new(journal.clone(), clock.clone(), Listed, options)
             .unwrap_or_else(|error| panic!("{error}"));
-        Self {
-            view,
-            runner: Mutex::new(Some(runner)),
-        }
+        Self { view, runner: Mutex::new(Some(runner)) }
     }
 
     /// Keeps the list up to date until the journal is closed. From this call on, not only from
@@ -135,30 +129,19 @@ impl OrderList {
             // Not a matter of a moment, and whoever runs it should know.
             (
                 journal::Error::Behind { wanted, .. },
-                Progress {
-                    live: None,
-                    building: Some(at),
-                    ..
-                },
+                Progress { live: None, building: Some(at), .. },
             ) => Error::Unavailable {
                 reason: format!("the list of orders is being built: at event {at} of {wanted}"),
             },
             (journal::Error::Behind { .. }, _) => Error::DeadlineExceeded,
             (
                 journal::Error::Stopped { .. },
-                Progress {
-                    condition: Condition::Failed(why),
-                    ..
-                },
-            ) => Error::Unavailable {
-                reason: why.to_string(),
-            },
+                Progress { condition: Condition::Failed(why), .. },
+            ) => Error::Unavailable { reason: why.to_string() },
             (error @ (journal::Error::Control { .. } | journal::Error::Shape { .. }), _) => {
                 Error::Unreadable(error.to_string())
             }
-            (error, _) => Error::Unavailable {
-                reason: error.to_string(),
-            },
+            (error, _) => Error::Unavailable { reason: error.to_string() },
         }
     }
 }

@@ -59,10 +59,7 @@ pub(in crate::service) async fn page(
     orders.truncate(limit);
     let last = orders.last().filter(|_| more);
     let next_cursor = last.map(|order| Cursor::behind(order.id, filter).to_string());
-    Ok(OrderPage {
-        orders,
-        next_cursor,
-    })
+    Ok(OrderPage { orders, next_cursor })
 }
 
 /// Waits until the view contains everything that has been answered so far.
@@ -77,8 +74,5 @@ async fn catch_up(core: &Core, deadline: Monotonic) -> Result<(), Error> {
         return Err(Error::DeadlineExceeded);
     }
     let list = &core.list;
-    list.view
-        .catch_up_to(head, left)
-        .await
-        .map_err(|error| list.failed(error))
+    list.view.catch_up_to(head, left).await.map_err(|error| list.failed(error))
 }

@@ -183,14 +183,8 @@ mod tests {
         let courier: CourierId = "c1".parse().unwrap();
         let (until, text) = (Timestamp::EPOCH, String::new);
         vec![
-            StockReserved {
-                reservation: text(),
-            }
-            .into(),
-            PaymentAuthorized {
-                authorization: text(),
-            }
-            .into(),
+            StockReserved { reservation: text() }.into(),
+            PaymentAuthorized { authorization: text() }.into(),
             AwaitingCourier { until }.into(),
             Offered {
                 offer,
@@ -200,27 +194,13 @@ mod tests {
                 token: FencingToken::FIRST,
             }
             .into(),
-            OfferClosed {
-                offer,
-                courier: courier.clone(),
-                reason: CloseReason::Declined,
-            }
-            .into(),
-            Assigned {
-                assignment: offer,
-                courier,
-            }
-            .into(),
+            OfferClosed { offer, courier: courier.clone(), reason: CloseReason::Declined }.into(),
+            Assigned { assignment: offer, courier }.into(),
             ArrivedAtPickup { assignment: offer }.into(),
             PickedUp { assignment: offer }.into(),
             Delivered { assignment: offer }.into(),
             PaymentCaptured { capture: text() }.into(),
-            UndoStarted {
-                outcome: Undo::Rejected,
-                code: text(),
-                reason: text(),
-            }
-            .into(),
+            UndoStarted { outcome: Undo::Rejected, code: text(), reason: text() }.into(),
             PaymentVoided {}.into(),
             StockReleased {}.into(),
             Rejected {}.into(),

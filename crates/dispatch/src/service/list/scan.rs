@@ -42,9 +42,7 @@ impl<'a> Scan<'a> {
             (Some(zone), Some(status)) => vec![in_zone_and_status(zone, status)],
             (None, Some(status)) => {
                 let zones = zones(list)?.into_iter();
-                zones
-                    .map(|zone| in_zone_and_status(&zone, status))
-                    .collect()
+                zones.map(|zone| in_zone_and_status(&zone, status)).collect()
             }
         };
         // Of many sources each gives a few.
@@ -60,11 +58,7 @@ impl<'a> Scan<'a> {
         };
         for prefix in prefixes {
             let (ahead, more) = (VecDeque::new(), true);
-            scan.sources.push(Source {
-                prefix,
-                ahead,
-                more,
-            });
+            scan.sources.push(Source { prefix, ahead, more });
             scan.advance(scan.sources.len() - 1, behind)?;
         }
         Ok(scan)
@@ -90,9 +84,8 @@ impl<'a> Scan<'a> {
         if source.ahead.is_empty() && source.more {
             let before = behind.map(|order| format!("{}{order}", source.prefix));
             let (prefix, chunk) = (&source.prefix, self.chunk);
-            let found = self
-                .list
-                .read(|view| view.list_reverse(prefix, before.as_deref(), chunk))?;
+            let found =
+                self.list.read(|view| view.list_reverse(prefix, before.as_deref(), chunk))?;
             source.more = found.len() == chunk;
             for (key, _) in found {
                 source.ahead.push_back(parse(&key, prefix)?);

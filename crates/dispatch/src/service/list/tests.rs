@@ -36,20 +36,11 @@ fn start(disk: &Disk, clock: &SimClock, seed: u64) -> Life {
     let services = services(&journal, &sim.clock());
     let list = services.list_projection();
     sim.spawn(async move { list.await.unwrap() });
-    Life {
-        sim,
-        journal,
-        services,
-    }
+    Life { sim, journal, services }
 }
 
 fn services(journal: &Journal, clock: &Clock) -> Services {
-    Services::new(
-        journal.clone(),
-        clock.clone(),
-        Ids::seeded(1),
-        Options::default(),
-    )
+    Services::new(journal.clone(), clock.clone(), Ids::seeded(1), Options::default())
 }
 
 /// What the orders are, without any list.
@@ -75,30 +66,19 @@ impl Model {
     async fn change(&mut self, journal: &Journal, clock: &Clock, placed: usize, steps: usize) {
         let mut all = Vec::new();
         for _ in 0..placed {
-            clock
-                .sleep(Duration::from_micros(self.rng.u64(..3_000)))
-                .await;
+            clock.sleep(Duration::from_micros(self.rng.u64(..3_000))).await;
             let id = OrderId(self.ids.next(clock.now()));
             let zone: ZoneId = ZONES[self.rng.usize(..self.zones)].parse().unwrap();
             let request = serde_json::from_str(super::projection::BENTO).unwrap();
             let tenant = TenantId::public();
-            all.push((
-                id,
-                OrderEvent::from(Placed {
-                    request,
-                    zone,
-                    tenant,
-                }),
-            ));
+            all.push((id, OrderEvent::from(Placed { request, zone, tenant })));
         }
         self.write(journal, clock, all).await;
         let ids: Vec<OrderId> = self.orders.keys().copied().collect();
         for _ in 0..steps {
             let id = ids[self.rng.usize(..ids.len())];
             let command = self.command(id);
-            let events = self.orders[&id]
-                .decide(clock.now(), command)
-                .unwrap_or_default();
+            let events = self.orders[&id].decide(clock.now(), command).unwrap_or_default();
             let events = events.into_iter().map(|event| (id, event)).collect();
             self.write(journal, clock, events).await;
         }
@@ -114,16 +94,10 @@ impl Model {
         let mut write = Write::at(at);
         for (id, event) in events {
             let mut order = self.orders.remove(&id);
-            let version = order
-                .as_ref()
-                .map_or_else(Default::default, |order| order.version);
+            let version = order.as_ref().map_or_else(Default::default, |order| order.version);
             let (stream, expected) = (id.stream(), Expected::Exactly(version));
             let events = vec![event.to_new().unwrap()];
-            write.appends.push(Append {
-                stream,
-                expected,
-                events,
-            });
+            write.appends.push(Append { stream, expected, events });
             Order::step(&mut order, id, at, event);
             self.orders.extend(order.map(|order| (id, order)));
         }
@@ -136,31 +110,16 @@ impl Model {
     fn command(&mut self, id: OrderId) -> Command {
         let order = &self.orders[&id];
         let (until, courier) = (DEFAULT_START, "c1".parse().unwrap());
-        let offer = OfferId {
-            order: id,
-            number: order.offers + 1,
-        };
+        let offer = OfferId { order: id, number: order.offers + 1 };
         let open = order.offer.as_ref().map_or(offer, |open| open.offer);
         let text = || "x".to_owned();
         let outcome = [Undo::Rejected, Undo::Cancelled][self.rng.usize(..2)];
         match (self.rng.u8(..20), order.status) {
-            (0, _) => Command::Undo {
-                outcome,
-                code: text(),
-                reason: text(),
-            },
-            (1, _) => Command::ReserveStock {
-                reservation: text(),
-            },
-            (2, _) => Command::AuthorizePayment {
-                authorization: text(),
-            },
-            (_, Status::Placed) => Command::ReserveStock {
-                reservation: text(),
-            },
-            (_, Status::StockReserved) => Command::AuthorizePayment {
-                authorization: text(),
-            },
+            (0, _) => Command::Undo { outcome, code: text(), reason: text() },
+            (1, _) => Command::ReserveStock { reservation: text() },
+            (2, _) => Command::AuthorizePayment { authorization: text() },
+            (_, Status::Placed) => Command::ReserveStock { reservation: text() },
+            (_, Status::StockReserved) => Command::AuthorizePayment { authorization: text() },
             (_, Status::PaymentAuthorized) => Command::SeekCourier { until },
             (_, Status::AwaitingCourier) => Command::Offer {
                 offer,
@@ -171,28 +130,12 @@ impl Model {
             },
             (3..9, Status::Offered) => {
                 let reason = CloseReason::Declined;
-                Command::CloseOffer {
-                    offer: open,
-                    courier: None,
-                    reason,
-                }
+                Command::CloseOffer { offer: open, courier: None, reason }
             }
-            (_, Status::Offered) => Command::Accept {
-                offer: open,
-                courier,
-            },
-            (_, Status::Assigned) => Command::Arrive {
-                assignment: open,
-                courier,
-            },
-            (_, Status::AtPickup) => Command::PickUp {
-                assignment: open,
-                courier,
-            },
-            (_, Status::PickedUp) => Command::Deliver {
-                assignment: open,
-                courier,
-            },
+            (_, Status::Offered) => Command::Accept { offer: open, courier },
+            (_, Status::Assigned) => Command::Arrive { assignment: open, courier },
+            (_, Status::AtPickup) => Command::PickUp { assignment: open, courier },
+            (_, Status::PickedUp) => Command::Deliver { assignment: open, courier },
             (3..8, Status::Compensating) => Command::VoidPayment,
             (8..13, Status::Compensating) => Command::ReleaseStock,
             (_, Status::Compensating) => Command::Close,
@@ -204,10 +147,7 @@ impl Model {
         let status = Status::ALL[self.rng.usize(..Status::ALL.len())];
         let all = [ZONES.as_slice(), &["nowhere"]].concat();
         let zone: ZoneId = all[self.rng.usize(..all.len())].parse().unwrap();
-        Filter {
-            status: self.rng.bool().then_some(status),
-            zone: self.rng.bool().then_some(zone),
-        }
+        Filter { status: self.rng.bool().then_some(status), zone: self.rng.bool().then_some(zone) }
     }
 
     fn limit(&mut self) -> usize {
@@ -217,12 +157,7 @@ impl Model {
 
     /// The whole list.
     fn list(&self, filter: &Filter) -> Vec<OrderSummary> {
-        self.orders
-            .values()
-            .rev()
-            .filter(|order| fits(filter, order))
-            .map(summary)
-            .collect()
+        self.orders.values().rev().filter(|order| fits(filter, order)).map(summary).collect()
     }
 }
 
@@ -250,10 +185,7 @@ async fn page(
     limit: usize,
 ) -> Result<OrderPage, Error> {
     let deadline = clock.monotonic() + Duration::from_millis(350);
-    services
-        .orders
-        .list(filter.clone(), cursor, limit, deadline)
-        .await
+    services.orders.list(filter.clone(), cursor, limit, deadline).await
 }
 
 /// All pages of a list while nothing changes.
@@ -291,10 +223,7 @@ async fn walk(model: &mut Model, services: &Services, journal: &Journal, clock: 
             // The reader has waited for all that was written before.
             assert_eq!(*order, summary(&model.orders[&order.id]));
             assert!(fits(&filter, &model.orders[&order.id]));
-            assert!(
-                shown.last().is_none_or(|last| order.id < *last),
-                "{filter:?}"
-            );
+            assert!(shown.last().is_none_or(|last| order.id < *last), "{filter:?}");
             shown.push(order.id);
         }
         let Some(next) = page.next_cursor else { break };
@@ -314,11 +243,7 @@ fn pages_agree_with_a_plain_model_across_crashes() {
         let (disk, clock) = (Disk::new(), SimClock::starting_at(DEFAULT_START));
         let mut model = Model::new(seed);
         for life in 0..4 {
-            let Life {
-                mut sim,
-                journal,
-                services,
-            } = start(&disk, &clock, seed * 10 + life);
+            let Life { mut sim, journal, services } = start(&disk, &clock, seed * 10 + life);
             let clock = sim.clock();
             let mut orders = model.clone();
             model = sim.block_on(async move {
@@ -340,14 +265,10 @@ fn pages_agree_with_a_plain_model_across_crashes() {
         let statuses: BTreeSet<Status> = model.orders.values().map(|order| order.status).collect();
         assert!(model.orders.len() > 3_000 && statuses.len() == Status::ALL.len());
         // Nothing is left behind in the index: a row, a place and a status each, and the zones.
-        let Life {
-            mut sim, services, ..
-        } = start(&disk, &clock, 99);
+        let Life { mut sim, services, .. } = start(&disk, &clock, 99);
         let clock = sim.clock();
         let records = sim.block_on(async move {
-            page(&services, &clock, &Filter::default(), None, 1)
-                .await
-                .unwrap();
+            page(&services, &clock, &Filter::default(), None, 1).await.unwrap();
             let view = &services.core.0.list.view;
             ["o/", "z/", "s/", "zone/"]
                 .map(|prefix| view.list(prefix, None, READ_ROWS_MAX).unwrap().len())
@@ -360,18 +281,12 @@ fn pages_agree_with_a_plain_model_across_crashes() {
 #[test]
 fn while_nobody_asks_many_events_become_few_changes() {
     let (disk, clock) = (Disk::new(), SimClock::starting_at(DEFAULT_START));
-    let Life {
-        mut sim,
-        journal,
-        services,
-    } = start(&disk, &clock, 1);
+    let Life { mut sim, journal, services } = start(&disk, &clock, 1);
     let clock = sim.clock();
     sim.block_on(async move {
         let mut model = Model::new(1);
         model.change(&journal, &clock, 500, 0).await;
-        page(&services, &clock, &Filter::default(), None, 1)
-            .await
-            .unwrap();
+        page(&services, &clock, &Filter::default(), None, 1).await.unwrap();
         let view = &services.core.0.list.view;
         let (mut moves, mut last) = (0, view.progress().live);
         for _ in 0..200 {
@@ -384,9 +299,7 @@ fn while_nobody_asks_many_events_become_few_changes() {
         assert!((2..=5).contains(&moves), "{moves}");
         model.change(&journal, &clock, 1, 0).await;
         let asked = clock.monotonic();
-        let page = page(&services, &clock, &Filter::default(), None, 1)
-            .await
-            .unwrap();
+        let page = page(&services, &clock, &Filter::default(), None, 1).await.unwrap();
         assert_eq!(page.orders, model.list(&Filter::default())[..1]);
         assert!(clock.monotonic() - asked < Duration::from_millis(5));
     });
@@ -395,23 +308,13 @@ fn while_nobody_asks_many_events_become_few_changes() {
 #[test]
 fn requests_that_make_no_sense_name_their_field() {
     let (disk, clock) = (Disk::new(), SimClock::starting_at(DEFAULT_START));
-    let Life {
-        mut sim,
-        journal,
-        services,
-    } = start(&disk, &clock, 1);
+    let Life { mut sim, journal, services } = start(&disk, &clock, 1);
     let clock = sim.clock();
     sim.block_on(async move {
         Model::new(1).change(&journal, &clock, 9, 0).await;
         let none = Filter::default();
-        let cursor = page(&services, &clock, &none, None, 1)
-            .await
-            .unwrap()
-            .next_cursor;
-        let default = Filter {
-            zone: Some(ZoneId::default_zone()),
-            ..none.clone()
-        };
+        let cursor = page(&services, &clock, &none, None, 1).await.unwrap().next_cursor;
+        let default = Filter { zone: Some(ZoneId::default_zone()), ..none.clone() };
         for (filter, cursor, limit, field) in [
             (&none, None, 0, "limit"),
             (&none, None, PAGE_ORDERS_MAX + 1, "limit"),
@@ -429,9 +332,7 @@ fn requests_that_make_no_sense_name_their_field() {
 #[test]
 fn a_list_that_nobody_keeps_says_so_and_one_that_lags_runs_into_the_deadline() {
     let (disk, clock) = (Disk::new(), SimClock::starting_at(DEFAULT_START));
-    let Life {
-        mut sim, journal, ..
-    } = start(&disk, &clock, 1);
+    let Life { mut sim, journal, .. } = start(&disk, &clock, 1);
     let clock = sim.clock();
     sim.block_on(async move {
         Model::new(1).change(&journal, &clock, 1, 0).await;
@@ -444,14 +345,7 @@ fn a_list_that_nobody_keeps_says_so_and_one_that_lags_runs_into_the_deadline() {
         let run = other.list_projection();
         let late = page(&other, &clock, &Filter::default(), None, 1).await;
         assert!(matches!(late, Err(Error::DeadlineExceeded)), "{late:?}");
-        assert!(
-            other
-                .list_projection()
-                .await
-                .unwrap_err()
-                .to_string()
-                .contains("already")
-        );
+        assert!(other.list_projection().await.unwrap_err().to_string().contains("already"));
         drop(run);
         match page(&other, &clock, &Filter::default(), None, 1).await {
             Err(Error::Unavailable { reason }) => assert!(reason.contains("not running")),
@@ -469,9 +363,7 @@ fn of_two_that_keep_the_same_list_one_ends_with_the_reason() {
     let clock = sim.clock();
     sim.block_on(async move {
         let both = [services(&journal, &clock), services(&journal, &clock)];
-        let runs = both
-            .each_ref()
-            .map(|services| Box::pin(services.list_projection()));
+        let runs = both.each_ref().map(|services| Box::pin(services.list_projection()));
         let changes = async {
             let mut model = Model::new(1);
             loop {
@@ -482,12 +374,7 @@ fn of_two_that_keep_the_same_list_one_ends_with_the_reason() {
         let first = futures::future::select_all(runs);
         let ended = futures::future::select(Box::pin(first), Box::pin(changes)).await;
         let futures::future::Either::Left(((ended, loser, _), _)) = ended;
-        assert!(
-            ended
-                .unwrap_err()
-                .to_string()
-                .contains("run by somebody else")
-        );
+        assert!(ended.unwrap_err().to_string().contains("run by somebody else"));
         match page(&both[loser], &clock, &Filter::default(), None, 1).await {
             Err(Error::Unavailable { reason }) => assert!(reason.contains("somebody else")),
             other => panic!("{other:?}"),

@@ -48,12 +48,7 @@ impl Batch<'_> {
         for guard in &write.guards {
             self.check_guard(guard)?;
         }
-        Ok(Checked {
-            digest,
-            expired,
-            streams,
-            consumers,
-        })
+        Ok(Checked { digest, expired, streams, consumers })
     }
 
     fn check_claim(
@@ -61,12 +56,7 @@ impl Batch<'_> {
         write: &Write,
         claim: &Claim,
     ) -> std::result::Result<(i64, Option<i64>), Stop> {
-        let Claim {
-            tenant,
-            key,
-            fingerprint,
-            ..
-        } = claim;
+        let Claim { tenant, key, fingerprint, .. } = claim;
         let digest = claims::digest(tenant, key);
         let mut rows = self.sql.get(Sql::FindClaim)?.query([digest])?;
         while let Some(row) = rows.next()? {
@@ -77,12 +67,7 @@ impl Batch<'_> {
                 }
                 let same = held.fingerprint == *fingerprint;
                 let duplicate = || Refusal::Duplicate(Box::new(held));
-                return Err(if same {
-                    duplicate()
-                } else {
-                    Refusal::KeyReused
-                }
-                .into());
+                return Err(if same { duplicate() } else { Refusal::KeyReused }.into());
             }
         }
         Ok((digest, None))
@@ -107,13 +92,7 @@ impl Batch<'_> {
                 seen && matches!(processed.message, MessageRef::Sequence { .. })
             }
             MessageRef::Id(id) => {
-                let twice = || {
-                    write
-                        .processed
-                        .iter()
-                        .take(index)
-                        .any(|other| other == processed)
-                };
+                let twice = || write.processed.iter().take(index).any(|other| other == processed);
                 let find = self.sql.get(Sql::HasId)?;
                 let seen = find.exists((id.as_bytes(), &consumer))? || twice();
                 consumers.push(consumer);
@@ -156,11 +135,7 @@ impl Batch<'_> {
             Ok(true) => self.state.fences.set(resource.clone(), token.get()),
             Ok(false) => {}
             Err(stale) => {
-                return Err(Refusal::Stale {
-                    resource: resource.clone(),
-                    stale,
-                }
-                .into());
+                return Err(Refusal::Stale { resource: resource.clone(), stale }.into());
             }
         }
         Ok(())
@@ -180,11 +155,7 @@ impl Batch<'_> {
                 let find = self.sql.get(Sql::GetStream)?;
                 let found = find.query_row([&key], |row| {
                     let (version, position) = (rows::unsigned(row, 0)?, rows::unsigned(row, 1)?);
-                    Ok(StreamEnd {
-                        version,
-                        position,
-                        stored: version,
-                    })
+                    Ok(StreamEnd { version, position, stored: version })
                 });
                 found.optional()?.unwrap_or_default()
             }
@@ -206,30 +177,20 @@ impl Batch<'_> {
         if !append.events.is_empty() {
             let count = append.events.len() as u64;
             *last += count;
-            let moved = StreamEnd {
-                version: end.version + count,
-                position: *last,
-                ..end
-            };
+            let moved = StreamEnd { version: end.version + count, position: *last, ..end };
             self.state.streams.set(key.clone(), moved);
         }
         Ok((key, end))
     }
 
     fn check_guard(&mut self, guard: &Guard) -> std::result::Result<(), Stop> {
-        let Guard {
-            counter,
-            delta,
-            bounds,
-        } = guard;
+        let Guard { counter, delta, bounds } = guard;
         let value = match self.state.counters.get(counter) {
             Some(value) => value,
             None => {
                 let find = self.sql.get(Sql::GetCounter)?;
                 let found: Option<i64> = find.query_row([counter], |row| row.get(0)).optional()?;
-                self.state
-                    .counters
-                    .learn(counter.clone(), found.unwrap_or(0));
+                self.state.counters.learn(counter.clone(), found.unwrap_or(0));
                 found.unwrap_or(0)
             }
         };

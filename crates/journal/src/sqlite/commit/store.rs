@@ -22,19 +22,12 @@ impl Batch<'_> {
         if let Some(claim) = &write.claim {
             self.put_claim(claim, checked.digest, checked.expired)?;
         }
-        let ids = write
-            .processed
-            .iter()
-            .filter_map(|processed| match processed {
-                Processed {
-                    message: MessageRef::Id(id),
-                    ..
-                } => Some(id),
-                Processed {
-                    message: MessageRef::Sequence { .. } | MessageRef::UpTo { .. },
-                    ..
-                } => None,
-            });
+        let ids = write.processed.iter().filter_map(|processed| match processed {
+            Processed { message: MessageRef::Id(id), .. } => Some(id),
+            Processed {
+                message: MessageRef::Sequence { .. } | MessageRef::UpTo { .. }, ..
+            } => None,
+        });
         for (id, consumer) in ids.zip(&checked.consumers) {
             let put = self.sql.get(Sql::PutId)?;
             put.execute((consumer, id.as_bytes(), write.at.as_micros()))?;
@@ -77,9 +70,7 @@ impl Batch<'_> {
             match change {
                 TimerChange::Set(timer) => {
                     let due = timer.due.as_micros();
-                    self.sql
-                        .get(Sql::SetTimer)?
-                        .execute((&timer.id, due, &timer.payload[..]))?
+                    self.sql.get(Sql::SetTimer)?.execute((&timer.id, due, &timer.payload[..]))?
                 }
                 TimerChange::Clear { id } => self.sql.get(Sql::ClearTimer)?.execute([id])?,
             };
@@ -90,15 +81,8 @@ impl Batch<'_> {
         for change in &write.outbox {
             self.report(change, write.at)?;
         }
-        let committed = Committed {
-            head: self.state.head.position,
-            versions,
-        };
-        Ok(Applied {
-            committed,
-            events,
-            outbox,
-        })
+        let committed = Committed { head: self.state.head.position, versions };
+        Ok(Applied { committed, events, outbox })
     }
 
     fn put_claim(&mut self, claim: &Claim, digest: i64, expired: Option<i64>) -> Result<()> {
@@ -138,10 +122,7 @@ impl Batch<'_> {
             let put = self.sql.get(Sql::PutMark)?;
             put.execute((key, version.cast_signed(), position.cast_signed()))?;
         }
-        self.state.head = Head {
-            position: recorded.position,
-            hash: recorded.hash,
-        };
+        self.state.head = Head { position: recorded.position, hash: recorded.hash };
         self.state.moved = true;
         Ok(Event::new(recorded))
     }
@@ -190,14 +171,9 @@ impl Batch<'_> {
         let space = self.name(&change.space)?;
         match &change.value {
             Some(value) => {
-                self.sql
-                    .get(Sql::PutRecord)?
-                    .execute((space, &change.key, &value[..]))?
+                self.sql.get(Sql::PutRecord)?.execute((space, &change.key, &value[..]))?
             }
-            None => self
-                .sql
-                .get(Sql::DropRecord)?
-                .execute((space, &change.key))?,
+            None => self.sql.get(Sql::DropRecord)?.execute((space, &change.key))?,
         };
         Ok(())
     }
@@ -236,23 +212,16 @@ impl Batch<'_> {
             let moved = if stored == 0 {
                 sql.get(Sql::AddStream)?.execute((key, version, position))?
             } else {
-                sql.get(Sql::MoveStream)?
-                    .execute((key, version, position, stored))?
+                sql.get(Sql::MoveStream)?.execute((key, version, position, stored))?
             };
             if moved == 1 {
-                Ok(StreamEnd {
-                    stored: end.version,
-                    ..end
-                })
+                Ok(StreamEnd { stored: end.version, ..end })
             } else {
-                damaged(format!(
-                    "the stream {key:?} is not at version {stored}, as it was"
-                ))
+                damaged(format!("the stream {key:?} is not at version {stored}, as it was"))
             }
         })?;
         state.fences.settle(|resource, token| {
-            sql.get(Sql::PutFence)?
-                .execute((resource, token.cast_signed()))?;
+            sql.get(Sql::PutFence)?.execute((resource, token.cast_signed()))?;
             Ok::<_, Fault>(token)
         })?;
         state.counters.settle(|counter, value| {

@@ -84,12 +84,7 @@ impl Payment {
             return Ok(None);
         };
         let found = fold(&events)?;
-        Ok(found.map(|(amount, state)| PaymentEntry {
-            order,
-            amount,
-            state,
-            at,
-        }))
+        Ok(found.map(|(amount, state)| PaymentEntry { order, amount, state, at }))
     }
 
     /// One page of all orders after a position, each as it is now. `limit` counts events that
@@ -98,9 +93,7 @@ impl Payment {
     /// # Errors
     /// The books cannot be read.
     pub fn walk(&self, after: Position, limit: usize) -> Result<Page<PaymentEntry>, Error> {
-        let (firsts, next) = self
-            .books
-            .firsts(PAYMENT, after, Position(u64::MAX), limit)?;
+        let (firsts, next) = self.books.firsts(PAYMENT, after, Position(u64::MAX), limit)?;
         let mut entries = Vec::with_capacity(firsts.len());
         for first in firsts {
             entries.extend(self.entry(order_of(&first)?)?);
@@ -114,10 +107,7 @@ impl Payment {
     /// The books cannot be read.
     pub fn totals(&self) -> Result<PaymentTotals, Error> {
         let at = self.books.head()?;
-        let mut totals = PaymentTotals {
-            at,
-            ..PaymentTotals::default()
-        };
+        let mut totals = PaymentTotals { at, ..PaymentTotals::default() };
         let mut after = Some(Position::START);
         while let Some(position) = after {
             let (firsts, next) = self.books.firsts(PAYMENT, position, at, AUDIT_PAGE_MAX)?;

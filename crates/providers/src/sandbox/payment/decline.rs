@@ -76,10 +76,7 @@ mod tests {
     use super::*;
 
     fn won(minor: i64) -> Money {
-        Money {
-            currency: "KRW".to_owned(),
-            minor,
-        }
+        Money { currency: "KRW".to_owned(), minor }
     }
 
     #[test]
@@ -87,14 +84,7 @@ mod tests {
         for text in ["ending:13", "ending:013", "above:100000"] {
             assert_eq!(text.parse::<Decline>().unwrap().to_string(), text);
         }
-        for text in [
-            "",
-            "ending:",
-            "ending:-1",
-            "below:3",
-            "above:99999999999999999999",
-            "13",
-        ] {
+        for text in ["", "ending:", "ending:-1", "below:3", "above:99999999999999999999", "13"] {
             assert!(text.parse::<Decline>().is_err(), "{text:?}");
         }
     }

@@ -66,17 +66,11 @@ pub(super) fn fold(events: &[Event]) -> Result<Option<(Option<Money>, PaymentSta
     let mut now: Option<(Option<Money>, PaymentState)> = None;
     for event in events {
         now = Some(match (event.kind.as_ref(), now) {
-            (AUTHORIZED, None) => (
-                Some(details::<Authorized>(event)?.amount),
-                PaymentState::Authorized,
-            ),
+            (AUTHORIZED, None) => {
+                (Some(details::<Authorized>(event)?.amount), PaymentState::Authorized)
+            }
             (DECLINED, None) => {
-                let Declined {
-                    amount,
-                    code,
-                    reason,
-                    ..
-                } = details(event)?;
+                let Declined { amount, code, reason, .. } = details(event)?;
                 (Some(amount), PaymentState::Declined { code, reason })
             }
             (BARRED, None) => (None, PaymentState::Barred),
@@ -88,10 +82,7 @@ pub(super) fn fold(events: &[Event]) -> Result<Option<(Option<Money>, PaymentSta
                 closed
             }
             _ => {
-                return Err(unreadable(
-                    event,
-                    "it does not follow from the events before it",
-                ));
+                return Err(unreadable(event, "it does not follow from the events before it"));
             }
         });
     }
@@ -104,9 +95,7 @@ pub(super) fn check_amount(amount: &Money) -> Result<(), Failure> {
         return Err(invalid("a currency is an ISO 4217 code such as \"KRW\""));
     }
     if !(1..=AMOUNT_MINOR_MAX).contains(minor) {
-        return Err(invalid(format!(
-            "an amount is between 1 and {AMOUNT_MINOR_MAX}"
-        )));
+        return Err(invalid(format!("an amount is between 1 and {AMOUNT_MINOR_MAX}")));
     }
     Ok(())
 }

@@ -67,16 +67,8 @@ impl Payment {
     /// Opens the ledger in a journal, new or old.
     #[must_use]
     pub fn open(journal: Journal, clock: Clock, options: Options) -> Self {
-        let decline = options
-            .decline
-            .into_iter()
-            .take(DECLINE_RULES_MAX)
-            .collect();
-        Self {
-            books: Books { journal, clock },
-            decline,
-            faults: Faults::seeded(0),
-        }
+        let decline = options.decline.into_iter().take(DECLINE_RULES_MAX).collect();
+        Self { books: Books { journal, clock }, decline, faults: Faults::seeded(0) }
     }
 
     /// Lets things go wrong as the handle says. (Audits never do.)
@@ -98,18 +90,10 @@ impl Payment {
         let stream = StreamId::of(PAYMENT, order.0);
         let key = call.key.clone();
         let refusal = if unwilling {
-            Some((
-                code::REFUSED_ON_PURPOSE,
-                "injected fault: refused".to_owned(),
-            ))
+            Some((code::REFUSED_ON_PURPOSE, "injected fault: refused".to_owned()))
         } else {
             let rule = self.decline.iter().find(|rule| rule.applies(wanted));
-            rule.map(|rule| {
-                (
-                    code::PAYMENT_DECLINED,
-                    format!("declined by the rule {rule}"),
-                )
-            })
+            rule.map(|rule| (code::PAYMENT_DECLINED, format!("declined by the rule {rule}")))
         };
         let amount = wanted.clone();
         let (events, answer) = match refusal {
@@ -119,23 +103,11 @@ impl Payment {
             }
             Some((code, reason)) => {
                 let answer = Err(refused(code, reason.clone()));
-                let details = Declined {
-                    key: key.clone(),
-                    amount,
-                    code: code.to_owned(),
-                    reason,
-                };
-                (
-                    vec![event(DECLINED, &details)?, event(CLOSED, &Step { key })?],
-                    answer,
-                )
+                let details = Declined { key: key.clone(), amount, code: code.to_owned(), reason };
+                (vec![event(DECLINED, &details)?, event(CLOSED, &Step { key })?], answer)
             }
         };
-        match self
-            .books
-            .enter(&stream, Version::NONE, events, Vec::new())
-            .await?
-        {
+        match self.books.enter(&stream, Version::NONE, events, Vec::new()).await? {
             Entered::Done => answer,
             Entered::Conflict | Entered::NoRoom { .. } => self.answer(&stream, wanted),
         }
@@ -147,14 +119,12 @@ impl Payment {
             return Err(contended(stream));
         };
         match state {
-            PaymentState::Barred => Err(refused(
-                code::VOIDED,
-                "the order was closed before it held anything",
-            )),
-            _ if amount.as_ref() != Some(wanted) => Err(refused(
-                code::DIFFERENT_REQUEST,
-                "the order has asked for another amount",
-            )),
+            PaymentState::Barred => {
+                Err(refused(code::VOIDED, "the order was closed before it held anything"))
+            }
+            _ if amount.as_ref() != Some(wanted) => {
+                Err(refused(code::DIFFERENT_REQUEST, "the order has asked for another amount"))
+            }
             PaymentState::Authorized | PaymentState::Captured => Ok(stream.to_string()),
             PaymentState::Declined { code, reason } => Err(refused(&code, reason)),
             PaymentState::Voided => Err(refused(code::VOIDED, "the amount has been let go")),
@@ -171,12 +141,7 @@ impl Payment {
             };
         }
         for _ in 0..CONFLICT_ROUNDS_MAX {
-            let events = vec![event(
-                CAPTURED,
-                &Step {
-                    key: call.key.clone(),
-                },
-            )?];
+            let events = vec![event(CAPTURED, &Step { key: call.key.clone() })?];
             match self.books.enter(&stream, HELD, events, Vec::new()).await? {
                 Entered::Done => return Ok(capture_name(&stream)),
                 Entered::Conflict | Entered::NoRoom { .. } => {}
@@ -191,10 +156,7 @@ impl Payment {
                 Some(PaymentState::Declined { .. }) => {
                     Err(refused(code::NOT_AUTHORIZED, "the payment was declined"))
                 }
-                None => Err(refused(
-                    code::NOT_AUTHORIZED,
-                    "no amount is held for the order",
-                )),
+                None => Err(refused(code::NOT_AUTHORIZED, "no amount is held for the order")),
             };
         }
         Err(contended(&stream))
@@ -206,9 +168,7 @@ impl Payment {
         // The common case first: an amount is held.
         let mut version = HELD;
         for _ in 0..CONFLICT_ROUNDS_MAX {
-            let step = Step {
-                key: call.key.clone(),
-            };
+            let step = Step { key: call.key.clone() };
             let events = if version == HELD {
                 vec![event(VOIDED, &step)?]
             } else {
@@ -217,9 +177,7 @@ impl Payment {
             let entered = if unwilling {
                 Entered::Conflict
             } else {
-                self.books
-                    .enter(&stream, version, events, Vec::new())
-                    .await?
+                self.books.enter(&stream, version, events, Vec::new()).await?
             };
             if entered == Entered::Done {
                 return Ok(());

@@ -79,12 +79,7 @@ impl Stock {
             return Ok(None);
         };
         let found = fold(&events)?;
-        Ok(found.map(|(pieces, state)| Reservation {
-            order,
-            pieces,
-            state,
-            at,
-        }))
+        Ok(found.map(|(pieces, state)| Reservation { order, pieces, state, at }))
     }
 
     /// One page of all orders after a position, each as it is now. `limit` counts events that
@@ -93,9 +88,7 @@ impl Stock {
     /// # Errors
     /// The books cannot be read.
     pub fn walk(&self, after: Position, limit: usize) -> Result<Page<Reservation>, Error> {
-        let (firsts, next) = self
-            .books
-            .firsts(RESERVATION, after, Position(u64::MAX), limit)?;
+        let (firsts, next) = self.books.firsts(RESERVATION, after, Position(u64::MAX), limit)?;
         let mut entries = Vec::with_capacity(firsts.len());
         for first in firsts {
             entries.extend(self.reservation(order_of(&first)?)?);
@@ -109,15 +102,10 @@ impl Stock {
     /// The books cannot be read, or there are too many articles.
     pub fn totals(&self) -> Result<StockTotals, Error> {
         let at = self.books.head()?;
-        let mut totals = StockTotals {
-            at,
-            ..StockTotals::default()
-        };
+        let mut totals = StockTotals { at, ..StockTotals::default() };
         let mut after = Some(Position::START);
         while let Some(position) = after {
-            let (firsts, next) = self
-                .books
-                .firsts(RESERVATION, position, at, AUDIT_PAGE_MAX)?;
+            let (firsts, next) = self.books.firsts(RESERVATION, position, at, AUDIT_PAGE_MAX)?;
             for first in firsts {
                 if let Some(reservation) = self.at(order_of(&first)?, at)? {
                     totals.count(&reservation)?;
@@ -154,9 +142,7 @@ impl StockTotals {
 
     fn article(&mut self, sku: &str) -> Result<&mut ArticleTotals, Error> {
         if self.articles.len() >= AUDIT_ARTICLES_MAX && !self.articles.contains_key(sku) {
-            return Err(Error::TooManyArticles {
-                limit: AUDIT_ARTICLES_MAX,
-            });
+            return Err(Error::TooManyArticles { limit: AUDIT_ARTICLES_MAX });
         }
         Ok(self.articles.entry(sku.to_owned()).or_default())
     }

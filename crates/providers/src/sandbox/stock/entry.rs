@@ -76,12 +76,7 @@ pub(super) fn fold(events: &[Event]) -> Result<Option<(Pieces, ReservationState)
         now = Some(match (event.kind.as_ref(), now) {
             (RESERVED, None) => (details::<Reserved>(event)?.pieces, ReservationState::Held),
             (REFUSED, None) => {
-                let Refused {
-                    pieces,
-                    code,
-                    reason,
-                    ..
-                } = details(event)?;
+                let Refused { pieces, code, reason, .. } = details(event)?;
                 (pieces, ReservationState::Refused { code, reason })
             }
             (BARRED, None) => (Pieces::new(), ReservationState::Barred),
@@ -89,10 +84,7 @@ pub(super) fn fold(events: &[Event]) -> Result<Option<(Pieces, ReservationState)
                 (pieces, ReservationState::Released)
             }
             _ => {
-                return Err(unreadable(
-                    event,
-                    "it does not follow from the events before it",
-                ));
+                return Err(unreadable(event, "it does not follow from the events before it"));
             }
         });
     }
@@ -108,9 +100,7 @@ pub(super) fn pieces(items: &[Item]) -> Result<Pieces, Failure> {
     for Item { sku, quantity } in items {
         check_sku(sku)?;
         if !(1..=QUANTITY_MAX).contains(quantity) {
-            return Err(invalid(format!(
-                "{sku:?}: a line has 1 to {QUANTITY_MAX} pieces"
-            )));
+            return Err(invalid(format!("{sku:?}: a line has 1 to {QUANTITY_MAX} pieces")));
         }
         // At most ITEMS_MAX × QUANTITY_MAX, a million.
         *pieces.entry(sku.clone()).or_default() += quantity;
@@ -122,8 +112,6 @@ pub(super) fn check_sku(sku: &str) -> Result<(), Failure> {
     if (1..=NAME_BYTES_MAX).contains(&sku.len()) && !sku.contains('\0') {
         Ok(())
     } else {
-        Err(invalid(format!(
-            "an article's name has 1 to {NAME_BYTES_MAX} bytes and no NUL"
-        )))
+        Err(invalid(format!("an article's name has 1 to {NAME_BYTES_MAX} bytes and no NUL")))
     }
 }

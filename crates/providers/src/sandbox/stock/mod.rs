@@ -58,9 +58,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self {
-            default_stock: 1_000_000,
-        }
+        Self { default_stock: 1_000_000 }
     }
 }
 
@@ -78,11 +76,7 @@ impl Stock {
     #[must_use]
     pub fn open(journal: Journal, clock: Clock, options: Options) -> Self {
         let default_stock = i64::from(options.default_stock.min(DEFAULT_STOCK_MAX));
-        Self {
-            books: Books { journal, clock },
-            default_stock,
-            faults: Faults::seeded(0),
-        }
+        Self { books: Books { journal, clock }, default_stock, faults: Faults::seeded(0) }
     }
 
     /// Lets things go wrong as the handle says. (Restocking and audits never do.)
@@ -99,27 +93,16 @@ impl Stock {
     pub async fn restock(&self, key: &str, sku: &str, quantity: u32) -> Result<i64, Failure> {
         check_sku(sku)?;
         if !(1..=RESTOCK_PIECES_MAX).contains(&quantity) {
-            return Err(invalid(format!(
-                "a restocking has 1 to {RESTOCK_PIECES_MAX} pieces"
-            )));
+            return Err(invalid(format!("a restocking has 1 to {RESTOCK_PIECES_MAX} pieces")));
         }
         let stream = StreamId::new(RESTOCK, key).map_err(|_| {
             let limit = RESTOCK_KEY_BYTES_MAX;
-            invalid(format!(
-                "a restocking's key has 1 to {limit} bytes, no control characters"
-            ))
+            invalid(format!("a restocking's key has 1 to {limit} bytes, no control characters"))
         })?;
-        let restocked = Restocked {
-            sku: sku.to_owned(),
-            quantity,
-        };
+        let restocked = Restocked { sku: sku.to_owned(), quantity };
         let events = vec![event(RESTOCKED, &restocked)?];
         let guards = vec![moved(sku, i64::from(quantity))];
-        match self
-            .books
-            .enter(&stream, Version::NONE, events, guards)
-            .await?
-        {
+        match self.books.enter(&stream, Version::NONE, events, guards).await? {
             Entered::Done => {}
             Entered::Conflict => {
                 let before = self.books.history(&stream)?;
@@ -133,9 +116,7 @@ impl Stock {
                 }
             }
             Entered::NoRoom { value, .. } => {
-                return Err(invalid(format!(
-                    "{value} pieces of {sku:?} leave no room for more"
-                )));
+                return Err(invalid(format!("{value} pieces of {sku:?} leave no room for more")));
             }
         }
         Ok(self.level(sku)?)
@@ -160,23 +141,13 @@ impl Stock {
         let pieces = pieces(items)?;
         let stream = StreamId::of(RESERVATION, order.0);
         let (code, reason) = if unwilling {
-            (
-                code::REFUSED_ON_PURPOSE,
-                "injected fault: refused".to_owned(),
-            )
+            (code::REFUSED_ON_PURPOSE, "injected fault: refused".to_owned())
         } else {
-            let details = Reserved {
-                key: call.key.clone(),
-                pieces,
-            };
+            let details = Reserved { key: call.key.clone(), pieces };
             let events = vec![event(RESERVED, &details)?];
             let pieces = details.pieces;
             let guards = pieces.iter().map(|(sku, n)| self.taken(sku, *n)).collect();
-            match self
-                .books
-                .enter(&stream, Version::NONE, events, guards)
-                .await?
-            {
+            match self.books.enter(&stream, Version::NONE, events, guards).await? {
                 Entered::Done => return Ok(stream.to_string()),
                 Entered::Conflict => return self.answer(&stream, &pieces),
                 Entered::NoRoom { counter, value } => {
@@ -198,18 +169,9 @@ impl Stock {
         (code, reason): (&str, String),
     ) -> Result<String, Failure> {
         let key = call.key.clone();
-        let details = Refused {
-            key,
-            pieces,
-            code: code.to_owned(),
-            reason,
-        };
+        let details = Refused { key, pieces, code: code.to_owned(), reason };
         let events = vec![event(REFUSED, &details)?];
-        match self
-            .books
-            .enter(stream, Version::NONE, events, Vec::new())
-            .await?
-        {
+        match self.books.enter(stream, Version::NONE, events, Vec::new()).await? {
             Entered::Done => Err(refused(code, details.reason)),
             Entered::Conflict | Entered::NoRoom { .. } => self.answer(stream, &details.pieces),
         }
@@ -221,14 +183,12 @@ impl Stock {
             return Err(contended(stream));
         };
         match state {
-            ReservationState::Barred => Err(refused(
-                code::RELEASED,
-                "the order was closed before it reserved anything",
-            )),
-            _ if pieces != *wanted => Err(refused(
-                code::DIFFERENT_REQUEST,
-                "the order has asked for other articles",
-            )),
+            ReservationState::Barred => {
+                Err(refused(code::RELEASED, "the order was closed before it reserved anything"))
+            }
+            _ if pieces != *wanted => {
+                Err(refused(code::DIFFERENT_REQUEST, "the order has asked for other articles"))
+            }
             ReservationState::Held => Ok(stream.to_string()),
             ReservationState::Refused { code, reason } => Err(refused(&code, reason)),
             ReservationState::Released => {
@@ -246,9 +206,7 @@ impl Stock {
         check(call)?;
         let stream = StreamId::of(RESERVATION, order.0);
         for _ in 0..CONFLICT_ROUNDS_MAX {
-            let details = Closed {
-                key: call.key.clone(),
-            };
+            let details = Closed { key: call.key.clone() };
             let (version, event, guards) = match fold(&self.books.history(&stream)?)? {
                 None => (Version::NONE, event(BARRED, &details)?, Vec::new()),
                 Some((pieces, ReservationState::Held)) => {
@@ -261,11 +219,7 @@ impl Stock {
             if unwilling {
                 return Err(refused(code::REFUSED_ON_PURPOSE, "injected fault: refused"));
             }
-            match self
-                .books
-                .enter(&stream, version, vec![event], guards)
-                .await?
-            {
+            match self.books.enter(&stream, version, vec![event], guards).await? {
                 Entered::Done => return Ok(()),
                 Entered::Conflict => {}
                 Entered::NoRoom { counter, value } => {
@@ -281,30 +235,19 @@ impl Stock {
     /// Takes pieces of an article, unless fewer are left.
     fn taken(&self, sku: &str, pieces: u32) -> Guard {
         let bounds = -self.default_stock..=COUNTER_MAX;
-        Guard {
-            counter: counter(sku),
-            delta: -i64::from(pieces),
-            bounds,
-        }
+        Guard { counter: counter(sku), delta: -i64::from(pieces), bounds }
     }
 
     fn shortage(&self, counter: &str, value: i64) -> (&'static str, String) {
         let sku = counter.strip_prefix("stock/").unwrap_or(counter);
         let left = (value + self.default_stock).max(0);
-        (
-            code::OUT_OF_STOCK,
-            format!("{sku:?} is out of stock: {left} left"),
-        )
+        (code::OUT_OF_STOCK, format!("{sku:?} is out of stock: {left} left"))
     }
 }
 
 /// Moves an article whatever its level: pieces that come back always have room.
 fn moved(sku: &str, delta: i64) -> Guard {
-    Guard {
-        counter: counter(sku),
-        delta,
-        bounds: i64::MIN..=COUNTER_MAX,
-    }
+    Guard { counter: counter(sku), delta, bounds: i64::MIN..=COUNTER_MAX }
 }
 
 fn counter(sku: &str) -> String {

@@ -90,10 +90,7 @@ pub fn run(length: Duration, batch: usize, data: Option<&Path>) -> Result<Report
         batch,
         journal_batch_mean: mean,
         duration_s: length.as_secs_f64(),
-        fdatasync_us: Micros {
-            p50: micros(sync.p50),
-            p99: micros(sync.p99),
-        },
+        fdatasync_us: Micros { p50: micros(sync.p50), p99: micros(sync.p99) },
     })
 }
 
@@ -124,20 +121,13 @@ struct Samples {
 
 impl Samples {
     fn new(clock: &Clock) -> Self {
-        Self {
-            ids: steadfast_time::Ids::from_entropy(),
-            clock: clock.clone(),
-        }
+        Self { ids: steadfast_time::Ids::from_entropy(), clock: clock.clone() }
     }
 
     fn next(&self) -> Sample {
         let at = self.clock.now();
         let key = format!("{:032x}", fastrand::u128(..));
-        Sample {
-            id: self.ids.next(at),
-            key,
-            at,
-        }
+        Sample { id: self.ids.next(at), key, at }
     }
 }
 
@@ -150,10 +140,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let length = Duration::from_millis(200);
         let report = run(length, 16, Some(directory.path())).unwrap();
-        assert!(
-            report.bare_per_s > 0.0 && report.journal_per_s > 0.0,
-            "{report:?}"
-        );
+        assert!(report.bare_per_s > 0.0 && report.journal_per_s > 0.0, "{report:?}");
         assert!(report.journal_batch_mean >= 1.0 && report.journal_batch_mean <= 16.0);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
         assert!(report.render().contains("factor"));

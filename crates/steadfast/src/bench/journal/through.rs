@@ -35,16 +35,11 @@ pub(super) fn run(
         Ok(orders)
     };
     let callers = (0..writers).map(|_| one());
-    let orders: u64 = futures::executor::block_on(try_join_all(callers))?
-        .iter()
-        .sum();
+    let orders: u64 = futures::executor::block_on(try_join_all(callers))?.iter().sum();
     let took = clock.monotonic() - started;
     let stats = journal.stats();
     thread.stop()?;
-    Ok((
-        rate(orders, took),
-        as_f64(stats.writes) / as_f64(stats.batches.max(1)),
-    ))
+    Ok((rate(orders, took), as_f64(stats.writes) / as_f64(stats.batches.max(1))))
 }
 
 fn write(sample: &Sample) -> Write {

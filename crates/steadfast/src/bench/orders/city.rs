@@ -32,11 +32,7 @@ pub const fn merchant(number: u32) -> (u32, u32) {
 
 /// A place within reach.
 pub fn near(rng: &mut Rng, x: u32, y: u32) -> (u32, u32) {
-    let mut offset = |place: u32| {
-        (place + rng.u32(..2 * REACH))
-            .saturating_sub(REACH)
-            .min(SIDE)
-    };
+    let mut offset = |place: u32| (place + rng.u32(..2 * REACH)).saturating_sub(REACH).min(SIDE);
     (offset(x), offset(y))
 }
 

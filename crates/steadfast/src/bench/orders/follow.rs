@@ -80,19 +80,9 @@ struct Table {
 
 impl Table {
     fn new(window: Arc<Window>) -> Self {
-        let followed = Followed {
-            assigned: 0,
-            latency: histogram(),
-            undone: 0,
-            under_way: 0,
-            untimed: 0,
-        };
-        Self {
-            window,
-            under_way: HashMap::new(),
-            followed,
-            over: false,
-        }
+        let followed =
+            Followed { assigned: 0, latency: histogram(), undone: 0, under_way: 0, untimed: 0 };
+        Self { window, under_way: HashMap::new(), followed, over: false }
     }
 
     async fn follow(mut self, mut feed: Feed, clock: &Clock) -> Result<Followed, StorageError> {
@@ -165,18 +155,11 @@ mod tests {
         let feed = journal.follow(Position::START);
         let follower = Follower::start(feed, clock, Arc::clone(&window)).unwrap();
         let event = |id: u128, kind: &'static str, millis: i64| {
-            let event = NewEvent {
-                kind: kind.into(),
-                schema: 1,
-                payload: Bytes::from_static(b"{}"),
-            };
+            let event =
+                NewEvent { kind: kind.into(), schema: 1, payload: Bytes::from_static(b"{}") };
             let stream = order_stream(id);
             let mut write = Write::at(Timestamp::from_millis(millis));
-            write.appends.push(Append {
-                stream,
-                expected: Expected::Any,
-                events: vec![event],
-            });
+            write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
             futures::executor::block_on(journal.commit(write)).unwrap();
         };
         event(1, "placed", 1_000);
@@ -186,10 +169,7 @@ mod tests {
         event(2, "undo_started", 1_050);
         thread.stop().unwrap();
         let followed = follower.join().unwrap();
-        assert_eq!(
-            (followed.assigned, followed.undone, followed.under_way),
-            (1, 1, 1)
-        );
+        assert_eq!((followed.assigned, followed.undone, followed.under_way), (1, 1, 1));
         assert_eq!(followed.latency.value_at_percentile(50.0) / 100, 400);
     }
 

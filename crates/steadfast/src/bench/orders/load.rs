@@ -55,12 +55,7 @@ pub struct Seen {
 
 impl Seen {
     fn new() -> Self {
-        Self {
-            placed: 0,
-            latency: histogram(),
-            late: histogram(),
-            errors: BTreeMap::new(),
-        }
+        Self { placed: 0, latency: histogram(), late: histogram(), errors: BTreeMap::new() }
     }
 
     /// The latencies with what coordinated omission hid. In a closed loop a connection sends on
@@ -117,16 +112,12 @@ impl Generator {
 }
 
 fn generate(load: &Load, clock: &Clock, window: &Arc<Window>) -> io::Result<Seen> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let local = LocalSet::new();
     let seen = Rc::new(RefCell::new(Seen::new()));
     let requests = Requests::new(&load.address.to_string(), Rng::with_seed(load.seed));
     let requests = Rc::new(RefCell::new(requests.map_err(io::Error::other)?));
-    let pacer = load
-        .rate
-        .map(|rate| Pacer::start(rate, clock.clone(), Arc::clone(window)));
+    let pacer = load.rate.map(|rate| Pacer::start(rate, clock.clone(), Arc::clone(window)));
     let pacer = pacer.transpose()?.map(Rc::new);
     local.block_on(&runtime, async {
         let mut tasks = Vec::with_capacity(load.connections);

@@ -93,22 +93,11 @@ pub fn run(config: Config, options: &Options) -> Result<Report, Failure> {
         .map_err(|error| Failure::of(&error))?;
     let startup = clock.monotonic() - starting;
     let journal = platform.journal().clone();
-    city::open(
-        &Client::at(platform.public()),
-        options.couriers,
-        clock.now(),
-    )?;
-    let head = journal
-        .store()
-        .head()
-        .map_err(|error| Failure::of(&error))?
-        .position;
+    city::open(&Client::at(platform.public()), options.couriers, clock.now())?;
+    let head = journal.store().head().map_err(|error| Failure::of(&error))?.position;
 
     let io = |error: std::io::Error| Failure::failed(format!("the generator failed: {error}"));
-    let window = Arc::new(Window::new(
-        clock.monotonic() + options.warmup,
-        options.duration,
-    ));
+    let window = Arc::new(Window::new(clock.monotonic() + options.warmup, options.duration));
     let feed = journal.follow(head);
     let follower = Follower::start(feed, clock.clone(), Arc::clone(&window)).map_err(io)?;
     let placed = Arc::new(AtomicU64::new(0));
@@ -123,9 +112,7 @@ pub fn run(config: Config, options: &Options) -> Result<Report, Failure> {
     let watched = runtime.block_on(watch(&journal, &clock, &window, &placed));
     let seen = generator.join().map_err(io)?;
     let rss_mb = probe::resident_mb();
-    runtime
-        .block_on(platform.stop())
-        .map_err(|error| Failure::of(&error))?;
+    runtime.block_on(platform.stop()).map_err(|error| Failure::of(&error))?;
     // The feed ends when nobody can commit any more.
     drop(journal);
     let followed = follower.join().map_err(|error| Failure::of(&error))?;
@@ -172,10 +159,7 @@ struct Watched {
 /// shows progress.
 async fn watch(journal: &Journal, clock: &Clock, window: &Window, placed: &AtomicU64) -> Watched {
     let whole = window.end() - clock.monotonic();
-    let bar = progress::bar(
-        u64::try_from(whole.as_millis()).unwrap_or(u64::MAX),
-        "placing",
-    );
+    let bar = progress::bar(u64::try_from(whole.as_millis()).unwrap_or(u64::MAX), "placing");
     let started = clock.monotonic();
     let mut before = None;
     let mut interrupted = false;
@@ -198,9 +182,5 @@ async fn watch(journal: &Journal, clock: &Clock, window: &Window, placed: &Atomi
     }
     bar.finish_and_clear();
     let after = journal.stats();
-    Watched {
-        before: before.unwrap_or(after),
-        after,
-        interrupted,
-    }
+    Watched { before: before.unwrap_or(after), after, interrupted }
 }

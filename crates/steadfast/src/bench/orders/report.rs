@@ -26,10 +26,7 @@ impl CommitBatch {
     pub fn between(before: Stats, after: Stats) -> Self {
         let batches = after.batches.saturating_sub(before.batches);
         let writes = after.writes.saturating_sub(before.writes);
-        Self {
-            mean: as_f64(writes) / as_f64(batches.max(1)),
-            max: after.largest_batch,
-        }
+        Self { mean: as_f64(writes) / as_f64(batches.max(1)), max: after.largest_batch }
     }
 }
 
@@ -101,10 +98,7 @@ pub struct Circumstances {
 
 fn micros(latency: SyncLatency) -> Micros {
     let number = |length: Duration| u64::try_from(length.as_micros()).unwrap_or(u64::MAX);
-    Micros {
-        p50: number(latency.p50),
-        p99: number(latency.p99),
-    }
+    Micros { p50: number(latency.p50), p99: number(latency.p99) }
 }
 
 impl Report {
@@ -112,20 +106,13 @@ impl Report {
     pub fn new(seen: Seen, followed: &Followed, around: Circumstances) -> Self {
         let seconds = around.length.as_secs_f64().max(1e-9);
         let (before, after) = (micros(around.before), micros(around.after));
-        let slower = Micros {
-            p50: before.p50.max(after.p50),
-            p99: before.p99.max(after.p99),
-        };
+        let slower = Micros { p50: before.p50.max(after.p50), p99: before.p99.max(after.p99) };
         let uncorrected = Millis::of(&seen.latency);
         let open = around.rate.is_some();
         Self {
             placed_per_s: as_f64(seen.placed) / seconds,
             assigned_per_s: as_f64(followed.assigned) / seconds,
-            place_ms: if open {
-                uncorrected
-            } else {
-                Millis::of(&seen.corrected())
-            },
+            place_ms: if open { uncorrected } else { Millis::of(&seen.corrected()) },
             place_uncorrected_ms: uncorrected,
             placed_to_assigned_ms: Millis::of(&followed.latency),
             commit_batch: around.commits,
@@ -157,14 +144,9 @@ impl Report {
             // Writing to a string cannot fail.
             let _ = writeln!(text, "{name:<19}  {value}");
         };
-        let how = self.rate.map_or("as many as come back".to_owned(), |rate| {
-            format!("{rate:.0}/s due")
-        });
-        let cut = if self.interrupted {
-            ", interrupted"
-        } else {
-            ""
-        };
+        let how =
+            self.rate.map_or("as many as come back".to_owned(), |rate| format!("{rate:.0}/s due"));
+        let cut = if self.interrupted { ", interrupted" } else { "" };
         row(
             "load",
             format!(
@@ -173,10 +155,7 @@ impl Report {
             ),
         );
         if self.preloaded > 0 || self.events_before > 0 {
-            let stored = format!(
-                "{} orders added, {} events",
-                self.preloaded, self.events_before
-            );
+            let stored = format!("{} orders added, {} events", self.preloaded, self.events_before);
             row("stored before", stored);
         }
         row("placed", format!("{:.0}/s", self.placed_per_s));
@@ -198,16 +177,10 @@ impl Report {
         let CommitBatch { mean, max } = self.commit_batch;
         row("writes per sync", format!("mean {mean:.1}   max {max}"));
         let Micros { p50, p99 } = self.fdatasync_us;
-        row(
-            "fdatasync",
-            format!("p50 {p50}   p99 {p99} µs, the disk alone"),
-        );
+        row("fdatasync", format!("p50 {p50}   p99 {p99} µs, the disk alone"));
         row("start-up", format!("{:.0} ms", self.startup_ms));
         if let Some(megabytes) = self.rss_mb {
-            row(
-                "resident memory",
-                format!("{megabytes:.0} MB, generator included"),
-            );
+            row("resident memory", format!("{megabytes:.0} MB, generator included"));
         }
         for (code, count) in &self.errors {
             row("error", format!("{code}: {count}"));
@@ -232,27 +205,16 @@ mod tests {
         };
         seen.latency.record_n(1_000, 99).unwrap();
         seen.latency.record(50_000).unwrap();
-        let followed = Followed {
-            assigned: 40,
-            latency: histogram(),
-            undone: 1,
-            under_way: 9,
-            untimed: 0,
-        };
-        let sync = |p50| SyncLatency {
-            p50: Duration::from_micros(p50),
-            ..SyncLatency::default()
-        };
+        let followed =
+            Followed { assigned: 40, latency: histogram(), undone: 1, under_way: 9, untimed: 0 };
+        let sync = |p50| SyncLatency { p50: Duration::from_micros(p50), ..SyncLatency::default() };
         Report::new(
             seen,
             &followed,
             Circumstances {
                 before: sync(100),
                 after: sync(300),
-                commits: CommitBatch {
-                    mean: 20.0,
-                    max: 64,
-                },
+                commits: CommitBatch { mean: 20.0, max: 64 },
                 length: Duration::from_secs(10),
                 interrupted: false,
                 connections: 64,

@@ -38,12 +38,7 @@ impl Requests {
         headers.insert(HOST, HeaderValue::from_str(authority)?);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let bodies = (0..BODIES).map(|_| Bytes::from(body(&mut rng))).collect();
-        Ok(Self {
-            headers,
-            uri: Uri::from_static("/orders"),
-            bodies,
-            rng,
-        })
+        Ok(Self { headers, uri: Uri::from_static("/orders"), bodies, rng })
     }
 
     /// The next request, with a key that was never used before.
@@ -119,10 +114,7 @@ mod tests {
         let mut seen = HashSet::new();
         for _ in 0..1_000 {
             let request = requests.next();
-            let key = request.headers()[&IDEMPOTENCY_KEY]
-                .to_str()
-                .unwrap()
-                .to_owned();
+            let key = request.headers()[&IDEMPOTENCY_KEY].to_str().unwrap().to_owned();
             IdempotencyKey::parse(key.as_bytes()).unwrap();
             assert!(seen.insert(key));
         }

@@ -20,10 +20,7 @@ fn nanos(moment: Monotonic) -> u64 {
 impl Window {
     /// A window of this length.
     pub fn new(start: Monotonic, length: Duration) -> Self {
-        Self {
-            start,
-            end: AtomicU64::new(nanos(start + length)),
-        }
+        Self { start, end: AtomicU64::new(nanos(start + length)) }
     }
 
     /// When it begins.
@@ -68,10 +65,7 @@ mod tests {
         assert!(!window.contains(at(9)) && window.contains(at(10)) && !window.contains(at(15)));
         window.cut(at(12));
         window.cut(at(14));
-        assert_eq!(
-            (window.length(), window.is_over(at(12))),
-            (Duration::from_secs(2), true)
-        );
+        assert_eq!((window.length(), window.is_over(at(12))), (Duration::from_secs(2), true));
         // Cut before it has begun: nothing was measured.
         window.cut(at(3));
         assert_eq!(window.length(), Duration::ZERO);

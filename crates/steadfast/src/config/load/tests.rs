@@ -8,9 +8,7 @@ use super::*;
 fn with_file(text: &str, variables: &[(&str, &str)], flags: &Flags) -> Result<Loaded, Error> {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(text.as_bytes()).unwrap();
-    let variables = variables
-        .iter()
-        .map(|(name, value)| ((*name).into(), (*value).into()));
+    let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into()));
     load(flags, Some(file.path()), variables)
 }
 
@@ -22,9 +20,7 @@ fn mistakes(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
                 // The name of the temporary file is of no interest.
                 let line = problem.to_string();
                 let at = line.find(": ").unwrap();
-                let origin = line[..at]
-                    .rsplit_once(':')
-                    .map_or(&line[..at], |(_, line)| line);
+                let origin = line[..at].rsplit_once(':').map_or(&line[..at], |(_, line)| line);
                 format!("{origin}{}", &line[at..])
             })
             .collect(),
@@ -36,10 +32,7 @@ fn mistakes(text: &str, variables: &[(&str, &str)]) -> Vec<String> {
 fn flag_wins_over_environment_over_file_over_default() {
     let text = "data = \"a\"\n[limits]\norder = \"400ms\"\ngateway = \"90ms\"\n";
     let flags = Flags::default().with("--data", "data", Some("c"));
-    let variables = [
-        ("STEADFAST__DATA", "b"),
-        ("STEADFAST_LIMITS__ORDER", "500ms"),
-    ];
+    let variables = [("STEADFAST__DATA", "b"), ("STEADFAST_LIMITS__ORDER", "500ms")];
     let loaded = with_file(text, &variables, &flags).unwrap();
     assert_eq!(loaded.config.data, Path::new("c"));
     assert_eq!(loaded.config.limits.order, Length::millis(500));
@@ -54,15 +47,8 @@ fn flag_wins_over_environment_over_file_over_default() {
 
 #[test]
 fn other_variables_are_not_configuration() {
-    let variables = [
-        ("STEADFAST_DATA", "elsewhere"),
-        ("STEADFAST_URL", "x"),
-        ("PATH", "y__z"),
-    ];
-    assert_eq!(
-        with_file("", &variables, &Flags::default()).unwrap().config,
-        Config::default()
-    );
+    let variables = [("STEADFAST_DATA", "elsewhere"), ("STEADFAST_URL", "x"), ("PATH", "y__z")];
+    assert_eq!(with_file("", &variables, &Flags::default()).unwrap().config, Config::default());
 }
 
 #[test]
@@ -101,18 +87,9 @@ fn every_wrong_value_says_what_is_allowed() {
     assert!(found.iter().any(|line| line == expected[2]), "{found:#?}");
     assert!(found.iter().any(|line| line == expected[3]), "{found:#?}");
     let rest: Vec<_> = found.iter().filter(gateway_first).skip(3).collect();
-    assert!(
-        rest[0].starts_with("7: orders.preparing_max: must be a whole number"),
-        "{rest:#?}"
-    );
-    assert!(
-        rest[1].contains("it has no \"uri\"; did you mean \"url\"?"),
-        "{rest:#?}"
-    );
-    assert!(
-        rest[2].contains("1.5 is not a probability from 0.0 to 1.0"),
-        "{rest:#?}"
-    );
+    assert!(rest[0].starts_with("7: orders.preparing_max: must be a whole number"), "{rest:#?}");
+    assert!(rest[1].contains("it has no \"uri\"; did you mean \"url\"?"), "{rest:#?}");
+    assert!(rest[2].contains("1.5 is not a probability from 0.0 to 1.0"), "{rest:#?}");
     assert!(rest[3].contains("\"64\" is not a size"), "{rest:#?}");
 }
 

@@ -104,22 +104,13 @@ mod tests {
 
     #[test]
     fn words_are_read_and_written() {
-        for (text, millis) in [
-            ("350ms", 350),
-            ("1.5s", 1_500),
-            ("1h 30m", 5_400_000),
-            ("24h", 86_400_000),
-        ] {
+        for (text, millis) in
+            [("350ms", 350), ("1.5s", 1_500), ("1h 30m", 5_400_000), ("24h", 86_400_000)]
+        {
             assert_eq!(text.parse(), Ok(Length::millis(millis)), "{text}");
         }
         for text in ["350ms", "30s", "1h 30m", "24h", "0s", "250us"] {
-            assert_eq!(
-                text.parse::<Length>()
-                    .unwrap()
-                    .to_string()
-                    .replace('µ', "u"),
-                text
-            );
+            assert_eq!(text.parse::<Length>().unwrap().to_string().replace('µ', "u"), text);
         }
     }
 

@@ -34,9 +34,7 @@ impl<'de> Deserialize<'de> for Share {
                 if (0.0..=1.0).contains(&number) {
                     Ok(Share(number))
                 } else {
-                    Err(E::custom(format!(
-                        "{number} is not a probability from 0.0 to 1.0"
-                    )))
+                    Err(E::custom(format!("{number} is not a probability from 0.0 to 1.0")))
                 }
             }
         }

@@ -12,18 +12,10 @@ use super::Setting;
 pub struct Size(u64);
 
 /// Units that are written, the largest first; all of these and the decimal ones are read.
-const BINARY: [(&str, u64); 4] = [
-    ("TiB", 1 << 40),
-    ("GiB", 1 << 30),
-    ("MiB", 1 << 20),
-    ("KiB", 1 << 10),
-];
-const DECIMAL: [(&str, u64); 4] = [
-    ("TB", 1_000_000_000_000),
-    ("GB", 1_000_000_000),
-    ("MB", 1_000_000),
-    ("kB", 1_000),
-];
+const BINARY: [(&str, u64); 4] =
+    [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+const DECIMAL: [(&str, u64); 4] =
+    [("TB", 1_000_000_000_000), ("GB", 1_000_000_000), ("MB", 1_000_000), ("kB", 1_000)];
 
 impl Size {
     /// From a number of mebibytes.
@@ -55,10 +47,7 @@ impl FromStr for Size {
         let digits = trimmed.bytes().take_while(u8::is_ascii_digit).count();
         let (number, unit) = trimmed.split_at(digits);
         let unit = unit.trim_start();
-        let known = BINARY
-            .iter()
-            .chain(&DECIMAL)
-            .find(|(name, _)| name.eq_ignore_ascii_case(unit));
+        let known = BINARY.iter().chain(&DECIMAL).find(|(name, _)| name.eq_ignore_ascii_case(unit));
         let factor = match known {
             Some((_, factor)) => *factor,
             None if unit.eq_ignore_ascii_case("B") => 1,
@@ -117,12 +106,7 @@ mod tests {
 
     #[test]
     fn words_are_read_and_written() {
-        for (text, bytes) in [
-            ("64MiB", 64 << 20),
-            ("2 GiB", 2 << 30),
-            ("1kB", 1_000),
-            ("7B", 7),
-        ] {
+        for (text, bytes) in [("64MiB", 64 << 20), ("2 GiB", 2 << 30), ("1kB", 1_000), ("7B", 7)] {
             assert_eq!(text.parse::<Size>().map(Size::bytes), Ok(bytes), "{text}");
         }
         assert_eq!(Size(64 << 20).to_string(), "64MiB");
@@ -132,14 +116,7 @@ mod tests {
 
     #[test]
     fn nonsense_and_overflow_are_refused() {
-        for text in [
-            "64",
-            "MiB",
-            "-1MiB",
-            "1.5MiB",
-            "99999999999TiB",
-            "64 potatoes",
-        ] {
+        for text in ["64", "MiB", "-1MiB", "1.5MiB", "99999999999TiB", "64 potatoes"] {
             assert!(text.parse::<Size>().is_err(), "{text:?}");
         }
     }

@@ -27,10 +27,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn open(address: SocketAddr) -> io::Result<Self> {
-        Ok(Self {
-            address,
-            sender: connect(address).await?,
-        })
+        Ok(Self { address, sender: connect(address).await? })
     }
 
     pub(super) async fn send(&mut self, request: Request<Full<Bytes>>) -> Answer {
@@ -56,9 +53,7 @@ impl Connection {
 async fn connect(address: SocketAddr) -> io::Result<SendRequest<Full<Bytes>>> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let (sender, connection) = handshake(TokioIo::new(stream))
-        .await
-        .map_err(io::Error::other)?;
+    let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::task::spawn_local(async move {
         // A connection that ends shows at its sender.
         let _ = connection.await;
@@ -79,8 +74,6 @@ async fn body(mut body: Incoming, keep: bool) -> Result<Vec<u8>, hyper::Error> {
 
 fn code(status: StatusCode, body: &[u8]) -> String {
     let problem: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let code = problem
-        .as_ref()
-        .and_then(|problem| problem["code"].as_str());
+    let code = problem.as_ref().and_then(|problem| problem["code"].as_str());
     code.map_or_else(|| format!("http_{}", status.as_u16()), str::to_owned)
 }

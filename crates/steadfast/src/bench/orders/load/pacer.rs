@@ -33,9 +33,7 @@ impl Pacer {
         let (sender, due) = mpsc::channel(BACKLOG_MAX);
         let builder = thread::Builder::new().name("pacer".to_owned());
         builder.spawn(move || beat(rate, &clock, &window, &sender))?;
-        Ok(Self {
-            due: Mutex::new(due),
-        })
+        Ok(Self { due: Mutex::new(due) })
     }
 
     /// The moment at which the next order is, or was, due; nothing once the window is over.

@@ -25,10 +25,7 @@ fn serve(status: StatusCode, body: &'static str, pause: bool) -> Server {
     let (sender, receiver) = std::sync::mpsc::channel();
     let counter = Arc::clone(&requests);
     thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             sender.send(listener.local_addr().unwrap()).unwrap();
@@ -59,26 +56,14 @@ fn serve(status: StatusCode, body: &'static str, pause: bool) -> Server {
             }
         });
     });
-    Server {
-        address: receiver.recv().unwrap(),
-        requests,
-    }
+    Server { address: receiver.recv().unwrap(), requests }
 }
 
 fn run(server: &Server, connections: usize, rate: Option<f64>, length: Duration) -> Seen {
     let clock = Clock::system();
     let window = Arc::new(Window::new(clock.monotonic(), length));
-    let load = Load {
-        address: server.address,
-        connections,
-        rate,
-        seed: 1,
-        placed: Arc::default(),
-    };
-    Generator::start(load, clock, window)
-        .unwrap()
-        .join()
-        .unwrap()
+    let load = Load { address: server.address, connections, rate, seed: 1, placed: Arc::default() };
+    Generator::start(load, clock, window).unwrap().join().unwrap()
 }
 
 #[test]
@@ -87,28 +72,16 @@ fn closed_loop_counts_what_was_placed() {
     let seen = run(&server, 4, None, Duration::from_millis(300));
     let requests = server.requests.load(Relaxed);
     assert!(seen.placed > 20, "{}", seen.placed);
-    assert!(
-        seen.placed <= requests && requests <= seen.placed + 4,
-        "{requests} {}",
-        seen.placed
-    );
+    assert!(seen.placed <= requests && requests <= seen.placed + 4, "{requests} {}", seen.placed);
     assert!(seen.errors.is_empty(), "{:?}", seen.errors);
 }
 
 #[test]
 fn refusals_are_counted_by_their_code_and_pause_the_connection() {
-    let server = serve(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "{\"code\":\"overloaded\"}",
-        false,
-    );
+    let server = serve(StatusCode::SERVICE_UNAVAILABLE, "{\"code\":\"overloaded\"}", false);
     let seen = run(&server, 2, None, Duration::from_millis(350));
     assert_eq!(seen.placed, 0);
-    assert!(
-        (2..=10).contains(&seen.errors["overloaded"]),
-        "{:?}",
-        seen.errors
-    );
+    assert!((2..=10).contains(&seen.errors["overloaded"]), "{:?}", seen.errors);
 }
 
 #[test]
@@ -116,11 +89,7 @@ fn an_open_loop_keeps_its_rate_and_counts_the_wait_of_a_stall() {
     let server = serve(StatusCode::CREATED, "{}", true);
     let seen = run(&server, 1, Some(200.0), Duration::from_millis(1_000));
     // 200 were due. All are answered, also those that queued behind the stall.
-    assert!(
-        (190..=200).contains(&seen.latency.len()),
-        "{}",
-        seen.latency.len()
-    );
+    assert!((190..=200).contains(&seen.latency.len()), "{}", seen.latency.len());
     // About 60 orders were due while it lasted, and waited up to 300 ms, on average half of it.
     let waited = seen.latency.count_between(50_000, 400_000);
     assert!((40..=80).contains(&waited), "{waited} waited");
@@ -146,17 +115,6 @@ fn nobody_to_connect_to_is_an_error() {
     let address = "127.0.0.1:9".parse().unwrap();
     let clock = Clock::system();
     let window = Arc::new(Window::new(clock.monotonic(), Duration::from_secs(1)));
-    let load = Load {
-        address,
-        connections: 1,
-        rate: None,
-        seed: 1,
-        placed: Arc::default(),
-    };
-    assert!(
-        Generator::start(load, clock, window)
-            .unwrap()
-            .join()
-            .is_err()
-    );
+    let load = Load { address, connections: 1, rate: None, seed: 1, placed: Arc::default() };
+    assert!(Generator::start(load, clock, window).unwrap().join().is_err());
 }

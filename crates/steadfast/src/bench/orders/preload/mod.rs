@@ -48,21 +48,9 @@ pub fn store(config: &Config, count: u64, runtime: &Runtime, clock: &Clock) -> R
     for (number, directory) in directories.iter().enumerate() {
         let engine = sqlite::Engine::open(directory, config.sqlite_options());
         let mut engine = engine.map_err(|error| Failure::of(&error))?;
-        let here: Vec<&Pattern> = patterns
-            .iter()
-            .filter_map(|order| order.get(number))
-            .collect();
-        let mut filler = Filler {
-            engine: &mut engine,
-            ids: &ids,
-            clock,
-            published: None,
-        };
-        let shown = if number == 0 {
-            bar.clone()
-        } else {
-            ProgressBar::hidden()
-        };
+        let here: Vec<&Pattern> = patterns.iter().filter_map(|order| order.get(number)).collect();
+        let mut filler = Filler { engine: &mut engine, ids: &ids, clock, published: None };
+        let shown = if number == 0 { bar.clone() } else { ProgressBar::hidden() };
         for names in names.chunks(usize::try_from(BATCH).unwrap_or(usize::MAX)) {
             filler.batch(&here, names)?;
             shown.inc(names.len() as u64);
@@ -108,19 +96,13 @@ impl Filler<'_> {
     }
 
     fn commit(&mut self, writes: &[Write]) -> Result<(), Failure> {
-        let outcomes = self
-            .engine
-            .commit(writes)
-            .map_err(|error| Failure::of(&error))?;
+        let outcomes = self.engine.commit(writes).map_err(|error| Failure::of(&error))?;
         for outcome in outcomes {
             let applied = outcome.map_err(|refusal| {
                 Failure::failed(format!("the journal refused a copied order: {refusal}"))
             })?;
             for row in applied.outbox {
-                let first = self
-                    .published
-                    .as_ref()
-                    .map_or(row.seq, |range| *range.start());
+                let first = self.published.as_ref().map_or(row.seq, |range| *range.start());
                 self.published = Some(first..=row.seq);
             }
         }
@@ -147,7 +129,5 @@ fn settle(config: &Config, runtime: &Runtime, clock: &Clock) -> Result<(), Failu
         }
     });
     bar.finish_and_clear();
-    runtime
-        .block_on(platform.stop())
-        .map_err(|error| Failure::of(&error))
+    runtime.block_on(platform.stop()).map_err(|error| Failure::of(&error))
 }

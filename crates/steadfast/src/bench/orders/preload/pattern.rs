@@ -81,16 +81,10 @@ impl Pattern {
                 continue;
             };
             let events = stream.events.iter();
-            let events = events.map(|(event, payload)| NewEvent {
-                payload: payload.with(name),
-                ..event.clone()
-            });
+            let events = events
+                .map(|(event, payload)| NewEvent { payload: payload.with(name), ..event.clone() });
             let expected = Expected::Exactly(Version::NONE);
-            write.appends.push(Append {
-                stream: id,
-                expected,
-                events: events.collect(),
-            });
+            write.appends.push(Append { stream: id, expected, events: events.collect() });
         }
         for (message, payload) in &self.messages {
             write.messages.push(Message {
@@ -101,14 +95,8 @@ impl Pattern {
             });
         }
         for (consumer, key, sequence) in &self.marks {
-            let message = MessageRef::Sequence {
-                key: key.text(name),
-                sequence: *sequence,
-            };
-            write.processed.push(Processed {
-                consumer: (*consumer).into(),
-                message,
-            });
+            let message = MessageRef::Sequence { key: key.text(name), sequence: *sequence };
+            write.processed.push(Processed { consumer: (*consumer).into(), message });
         }
         write
     }
@@ -129,9 +117,7 @@ pub(super) fn make(
         .map_err(|error| Failure::of(&error))?;
     let client = Client::at(platform.public());
     let carried = carry(&client, clock, runtime);
-    runtime
-        .block_on(platform.stop())
-        .map_err(|error| Failure::of(&error))?;
+    runtime.block_on(platform.stop()).map_err(|error| Failure::of(&error))?;
     let names = carried?;
     let mut patterns: Vec<Vec<Pattern>> = names.iter().map(|_| Vec::new()).collect();
     for directory in platform::journals(&config) {
@@ -154,9 +140,7 @@ fn carry(client: &Client, clock: &Clock, runtime: &Runtime) -> Result<Vec<Carrie
         let key = format!("preload-{number}");
         let body: Value =
             serde_json::from_str(&request::body(&mut rng)).map_err(Failure::failed)?;
-        let placed = client
-            .with_key(&key)
-            .call(Method::POST, "/orders", Some(&body))?;
+        let placed = client.with_key(&key).call(Method::POST, "/orders", Some(&body))?;
         let id = placed["id"].as_str().unwrap_or_default().to_owned();
         let path = format!("/orders/{id}");
         let wait = |done: &dyn Fn(&Value) -> bool| until(client, &path, clock, runtime, done);
@@ -170,9 +154,7 @@ fn carry(client: &Client, clock: &Clock, runtime: &Runtime) -> Result<Vec<Carrie
         let history = format!("{path}/events");
         until(client, &history, clock, runtime, &|history| {
             let events = history["events"].as_array().into_iter().flatten();
-            events
-                .into_iter()
-                .any(|event| event["type"] == "payment_captured")
+            events.into_iter().any(|event| event["type"] == "payment_captured")
         })?;
         let name = Uuid::try_parse(&id).map_err(Failure::failed)?;
         carried.push((name, key));
@@ -196,9 +178,7 @@ fn until(
             return Ok(answer);
         }
         if clock.monotonic() > end {
-            return Err(Failure::failed(format!(
-                "{path} does not get further: {answer}"
-            )));
+            return Err(Failure::failed(format!("{path} does not get further: {answer}")));
         }
         // Within the runtime, whose timer the wait needs.
         runtime.block_on(async { clock.sleep(LOOK).await });
@@ -234,27 +214,17 @@ fn read_store(
         for event in &events {
             if let Some((order, stream)) = places.get(&event.stream) {
                 let payload = Stamp::new(&event.payload, orders[*order].0);
-                patterns[*order].streams[*stream]
-                    .events
-                    .push((new_event(event), payload));
+                patterns[*order].streams[*stream].events.push((new_event(event), payload));
                 continue;
             }
             let key = |(name, _): &Carried| Stamp::new(event.stream.key().as_bytes(), *name);
-            let found = orders
-                .iter()
-                .map(key)
-                .enumerate()
-                .find(|(_, key)| key.occurs());
+            let found = orders.iter().map(key).enumerate().find(|(_, key)| key.occurs());
             let Some((order, key)) = found else { continue };
             let payload = Stamp::new(&event.payload, orders[order].0);
             let streams = &mut patterns[order].streams;
             places.insert(event.stream.clone(), (order, streams.len()));
             let category = event.stream.category().to_owned();
-            streams.push(Stream {
-                category,
-                key,
-                events: vec![(new_event(event), payload)],
-            });
+            streams.push(Stream { category, key, events: vec![(new_event(event), payload)] });
         }
     }
     let mut seq = 0;
@@ -282,20 +252,14 @@ fn read_store(
         let key = format!("{}/{name}", order::TOPIC);
         let sequence = store.processed_up_to(saga::CONSUMER, &key)?;
         if sequence > 0 {
-            pattern
-                .marks
-                .push((saga::CONSUMER, Stamp::new(key.as_bytes(), *name), sequence));
+            pattern.marks.push((saga::CONSUMER, Stamp::new(key.as_bytes(), *name), sequence));
         }
     }
     Ok(patterns)
 }
 
 fn new_event(event: &steadfast_journal::Event) -> NewEvent {
-    NewEvent {
-        kind: event.kind.clone(),
-        schema: event.schema,
-        payload: event.payload.clone(),
-    }
+    NewEvent { kind: event.kind.clone(), schema: event.schema, payload: event.payload.clone() }
 }
 
 #[cfg(test)]

@@ -17,14 +17,8 @@ impl Stamp {
         let mut buffer = Uuid::encode_buffer();
         let text = name.hyphenated().encode_lower(&mut buffer).as_bytes();
         let windows = bytes.windows(Hyphenated::LENGTH).enumerate();
-        let places = windows
-            .filter(|(_, window)| *window == text)
-            .map(|(at, _)| at)
-            .collect();
-        Self {
-            bytes: bytes.to_vec(),
-            places,
-        }
+        let places = windows.filter(|(_, window)| *window == text).map(|(at, _)| at).collect();
+        Self { bytes: bytes.to_vec(), places }
     }
 
     /// The bytes with another name in its places.

@@ -17,10 +17,7 @@ fn finished(name: Uuid, key: &str) -> Write {
         schema: 1,
         payload: Bytes::from(format!("{{\"trip\":[\"{name}\"],\"n\":\"{name}.1\"}}")),
     };
-    let streams = [
-        ("order", vec!["placed", "delivered"]),
-        ("saga", vec!["started"]),
-    ];
+    let streams = [("order", vec!["placed", "delivered"]), ("saga", vec!["started"])];
     for (category, kinds) in streams {
         write.appends.push(Append {
             stream: StreamId::of(category, name),
@@ -51,14 +48,8 @@ fn finished(name: Uuid, key: &str) -> Write {
             body: Bytes::from(format!("{{\"id\":\"{name}\"}}")),
         },
     });
-    let message = MessageRef::Sequence {
-        key: format!("{}/{name}", order::TOPIC),
-        sequence: 2,
-    };
-    write.processed.push(Processed {
-        consumer: saga::CONSUMER.into(),
-        message,
-    });
+    let message = MessageRef::Sequence { key: format!("{}/{name}", order::TOPIC), sequence: 2 };
+    write.processed.push(Processed { consumer: saga::CONSUMER.into(), message });
     write
 }
 
@@ -82,21 +73,11 @@ fn a_copy_differs_from_its_pattern_in_its_name_only() {
     let claim = write.claim.clone().unwrap();
     assert_eq!(claim.response, expected.claim.unwrap().response);
     assert_eq!(claim.key.len(), 32);
-    let sent: Vec<_> = write
-        .messages
-        .iter()
-        .map(|m| (m.sequence, m.payload.clone()))
-        .collect();
-    let wanted: Vec<_> = expected
-        .messages
-        .iter()
-        .map(|m| (m.sequence, m.payload.clone()))
-        .collect();
+    let sent: Vec<_> = write.messages.iter().map(|m| (m.sequence, m.payload.clone())).collect();
+    let wanted: Vec<_> =
+        expected.messages.iter().map(|m| (m.sequence, m.payload.clone())).collect();
     assert_eq!(sent, wanted);
     // Nothing of it collides with what is there.
     commit(&journal, write);
-    commit(
-        &journal,
-        patterns[0].stamp(Uuid::from_u128(10), now, &Ids::seeded(2)),
-    );
+    commit(&journal, patterns[0].stamp(Uuid::from_u128(10), now, &Ids::seeded(2)));
 }
