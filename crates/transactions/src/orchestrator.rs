@@ -2,8 +2,8 @@
 //!
 //! One input is one step, and one step is one [`Write`]: the saga's events, the mark of the
 //! message that brought the input, the saga's timer, and the domain's own effects. An input makes
-//! at most one call (another one only when a rival had the answer to the first). Whatever is next is brought on by the next input: the message that the
-//! domain added to the write, or the timer.
+//! at most one call (another one only when a rival had the answer to the first). Whatever is next
+//! is brought on by the next input: the message that the domain added to the write, or the timer.
 //!
 //! ```text
 //!  message ──► handle ──► take the input in ──► one call, if one is due ──► one Write ──► commit

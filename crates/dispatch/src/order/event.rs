@@ -179,8 +179,6 @@ pub enum CloseReason {
     Declined,
     /// The courier said nothing.
     Expired,
-    /// Another order of the trip was cancelled.
-    Withdrawn,
 }
 
 /// How an order that is being undone will end.

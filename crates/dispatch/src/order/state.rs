@@ -275,8 +275,7 @@ impl Order {
                 self.status = Status::Offered;
             }
             OrderEvent::OfferClosed(event) => {
-                if event.reason != CloseReason::Withdrawn && !self.declined.contains(&event.courier)
-                {
+                if !self.declined.contains(&event.courier) {
                     self.declined.push(event.courier);
                 }
                 self.offer = None;

@@ -6,6 +6,7 @@
 //! everything must come to its end, and the books must agree to the unit.
 //!
 //! `STEADFAST_SEEDS=n` sets how many seeds run, `STEADFAST_SEED=s` runs one of them.
+#![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 mod actors;
 mod audit;

@@ -1,3 +1,5 @@
+//! What is kept when the machine stops, and what a missing protection lets through.
+
 use bytes::Bytes;
 use steadfast_fencing::FencingToken;
 

@@ -71,6 +71,5 @@ const fn reason(reason: order::CloseReason) -> &'static str {
     match reason {
         order::CloseReason::Declined => "declined",
         order::CloseReason::Expired => "left unanswered",
-        order::CloseReason::Withdrawn => "withdrawn",
     }
 }

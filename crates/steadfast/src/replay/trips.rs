@@ -74,7 +74,7 @@ impl<'a> Trips<'a> {
         for (offer, trip) in history.trips_after(self.timed.len()) {
             let (courier, orders) = self.resolve(history, offer, trip)?;
             let parameters = &self.day.parameters;
-            let doors = orders.iter().map(|&order| self.day.orders[order].dropoff);
+            let mut doors = orders.iter().map(|&order| self.day.orders[order].dropoff);
             let ready = orders.iter().map(|&order| self.day.orders[order].ready_min);
             let restaurant = self.day.orders[orders[0]].restaurant;
             let times = trip_times(
@@ -84,7 +84,8 @@ impl<'a> Trips<'a> {
                 (self.day.restaurants[restaurant].position, ready.max().unwrap_or(0) * 60),
                 doors.clone(),
             );
-            if let (Some(end), Some(courier)) = (doors.last(), self.couriers.get_mut(&trip.courier))
+            if let (Some(end), Some(courier)) =
+                (doors.next_back(), self.couriers.get_mut(&trip.courier))
             {
                 courier.end = end;
             }

@@ -1,5 +1,5 @@
 //! A small city of idempotent services that forget nothing, lose answers, and are away.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "each test program uses its part of it")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};

@@ -1,3 +1,5 @@
+//! Small cities in which the right plan is plain to see.
+
 use super::*;
 use crate::policy::fixtures::{busy, courier, order, snapshot};
 
