@@ -153,6 +153,9 @@ pub enum StorageError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The writer died with the write in its hands.
+    #[error("the writer died; a restart will tell what it had committed")]
+    Died,
     /// The simulated machine has crashed (memory engine only).
     #[error("simulated crash at {at}")]
     Crashed {

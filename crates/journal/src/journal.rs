@@ -12,7 +12,9 @@ use crate::limits::{
     IDEMPOTENCY_KEY_BYTES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, QUEUE_WRITES_MAX, WRITE_PARTS_MAX,
 };
 use crate::queue::{Pending, Queue};
-use crate::{Committed, Engine, Error, MessageRef, Position, Store, TimerChange, Write, Writer};
+use crate::{
+    Committed, Engine, Error, MessageRef, Position, StorageError, Store, TimerChange, Write, Writer,
+};
 
 pub(crate) struct Shared {
     pub(crate) queue: Queue,
@@ -88,7 +90,9 @@ impl Journal {
         check(&write)?;
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(Pending { write, reply })?;
-        answer.await.unwrap_or(Err(Error::Closed))
+        // A writer that ends answers whoever waits. One that dies with a batch in its hands does
+        // not, and nobody knows how far it got.
+        answer.await.unwrap_or_else(|_| Err(Error::Storage(Arc::new(StorageError::Died))))
     }
 
     /// Accepts nothing more. What waits is still committed and answered; then the writer ends,

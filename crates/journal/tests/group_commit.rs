@@ -419,3 +419,52 @@ fn a_simulated_run_is_the_same_every_time() {
     assert_eq!(run(7), run(7));
     assert_ne!(run(7).0, run(8).0);
 }
+
+/// An engine with a defect: it panics with a batch in its hands.
+struct Panicking(memory::Engine);
+
+impl steadfast_journal::Engine for Panicking {
+    fn commit(
+        &mut self,
+        batch: &[Write],
+    ) -> Result<
+        Vec<Result<steadfast_journal::Applied, steadfast_journal::Refusal>>,
+        steadfast_journal::StorageError,
+    > {
+        let durable = self.0.commit(batch);
+        assert!(durable.is_err(), "a defect of the engine");
+        durable
+    }
+
+    fn prune(
+        &mut self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<steadfast_journal::Pruned, steadfast_journal::StorageError> {
+        self.0.prune(now, limit)
+    }
+
+    fn store(&self) -> std::sync::Arc<dyn steadfast_journal::Store> {
+        self.0.store()
+    }
+
+    fn close(&mut self) -> Result<(), steadfast_journal::StorageError> {
+        self.0.close()
+    }
+}
+
+#[test]
+fn a_writer_that_dies_with_a_write_in_its_hands_says_that_nobody_knows() {
+    let (journal, writer) =
+        Journal::new(Panicking(memory::Engine::new()), steadfast_time::Clock::system());
+    let thread = writer.spawn("doomed").unwrap();
+    let mut write = Write::at(Timestamp::EPOCH);
+    write.records.push(steadfast_journal::RecordChange {
+        space: "s".into(),
+        key: "k".into(),
+        value: Some("v".into()),
+    });
+    let answer = futures::executor::block_on(journal.commit(write));
+    assert!(matches!(answer, Err(Error::Storage(_))), "{answer:?}");
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| thread.stop())).unwrap_err();
+}

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use steadfast_journal::{Event, Version};
 use steadfast_time::Timestamp;
 
-use super::event::{CloseReason, EventError, Offered, OrderEvent, Undo, UndoStarted};
+use super::event::{EventError, Offered, OrderEvent, Undo, UndoStarted};
 use super::{PlaceOrder, Placed};
 use crate::names::{CourierId, OfferId, OrderId, TenantId, ZoneId};
 
