@@ -1,5 +1,11 @@
-//! All tests of the workspace, and one line that says how they went.
+//! All tests of the workspace, and what was left out, and how they went.
+//!
+//! One call of cargo, with all features, runs everything once: unit tests, the programs in
+//! `tests/`, examples (built), and the examples in docs and READMEs. A test that leaves something
+//! out prints a line that starts with `left out:`; these are gathered, so that a green run does
+//! not look like more than it is.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
@@ -9,6 +15,9 @@ const SEEDS: &str = "STEADFAST_SEEDS";
 
 /// Where the recorded days are; read by the tests that replay them.
 const DATA: &str = "STEADFAST_DATA";
+
+/// How a test says that it has not looked at something.
+const LEFT_OUT: &str = "left out: ";
 
 /// What is wanted.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -38,19 +47,32 @@ impl Options {
         }
         Ok(options)
     }
+
+    /// What goes to cargo, and what goes to the test programs: the words after another `--`.
+    fn split(&self) -> (&[String], &[String]) {
+        match self.rest.iter().position(|word| word == "--") {
+            Some(at) => (&self.rest[..at], &self.rest[at + 1..]),
+            None => (&self.rest, &[]),
+        }
+    }
 }
 
-/// Counts of all test programs together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// All test programs together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Totals {
     passed: u64,
     failed: u64,
-    ignored: u64,
+    left_out: BTreeSet<String>,
 }
 
 impl Totals {
-    /// Adds what a line of a test program's output says, if it is its summary.
+    /// Adds what a line of a test program's output says, if it says how it went.
     fn add(&mut self, line: &str) {
+        if let Some(what) = line.strip_prefix(LEFT_OUT) {
+            self.left_out.insert(what.to_owned());
+        } else if let Some((test, why)) = ignored(line) {
+            self.left_out.insert(format!("{test}: {why}"));
+        }
         let Some(summary) = line.strip_prefix("test result: ") else {
             return;
         };
@@ -61,8 +83,13 @@ impl Totals {
         };
         self.passed += count("passed");
         self.failed += count("failed");
-        self.ignored += count("ignored");
     }
+}
+
+/// The name of an ignored test, and the reason that its attribute gives.
+fn ignored(line: &str) -> Option<(&str, &str)> {
+    let (test, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
+    Some((test, rest.strip_prefix(", ").unwrap_or("ignored, without a reason")))
 }
 
 /// Runs all tests; says whether all passed.
@@ -72,7 +99,10 @@ impl Totals {
 pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
     let mut cargo = crate::cargo();
     cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    cargo.args(&options.rest).current_dir(root).stdout(Stdio::piped());
+    let (to_cargo, to_tests) = options.split();
+    // What passing tests print is shown too: it says what they left out.
+    cargo.args(to_cargo).args(["--", "--show-output"]).args(to_tests);
+    cargo.current_dir(root).stdout(Stdio::piped());
     if let Some(seeds) = options.seeds {
         cargo.env(SEEDS, seeds.to_string());
     }
@@ -87,10 +117,12 @@ pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
     }
     let status = child.wait()?;
     if std::env::var_os(DATA).is_none() {
-        println!("left out: the recorded days, because {DATA} does not say where they are");
+        let what = format!("the recorded days, because {DATA} does not say where they are");
+        totals.left_out.insert(what);
     }
-    if totals.ignored > 0 {
-        println!("left out: {} tests that are marked as ignored", totals.ignored);
+    println!();
+    for what in &totals.left_out {
+        println!("{LEFT_OUT}{what}");
     }
     println!("{} passed, {} failed", totals.passed, totals.failed);
     if !status.success() && totals.failed == 0 {
@@ -110,17 +142,26 @@ mod tests {
             "running 3 tests",
             "test result: ok. 3 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.01s",
             "test a ... FAILED",
+            "test b ... ignored, a part of c",
+            "test d ... ignored",
+            "left out: day-4",
+            "left out: day-4",
             "test result: FAILED. 5 passed; 2 failed; 0 ignored; 0 measured; 7 filtered out; finished in 1.00s",
         ] {
             totals.add(line);
         }
-        assert_eq!(totals, Totals { passed: 8, failed: 2, ignored: 1 });
+        let left_out = ["b: a part of c", "d: ignored, without a reason", "day-4"];
+        let left_out = left_out.map(str::to_owned).into();
+        assert_eq!(totals, Totals { passed: 8, failed: 2, left_out });
     }
 
     #[test]
     fn the_words_are_understood_or_refused() {
         let options = Options::parse(&["--seeds", "50", "--", "-p", "x"]).unwrap();
         assert_eq!(options, Options { seeds: Some(50), rest: vec!["-p".into(), "x".into()] });
+        assert_eq!(options.split(), (&options.rest[..], &[][..]));
+        let options = Options::parse(&["--", "-p", "x", "--", "--nocapture"]).unwrap();
+        assert_eq!(options.split().1, ["--nocapture"]);
         for words in [&["--seeds"][..], &["--seeds", "many"], &["--seeds", "0"], &["--fast"]] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }

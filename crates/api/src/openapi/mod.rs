@@ -1,8 +1,8 @@
 //! The OpenAPI document of the public listener, made from the handlers' own annotations.
 //!
-//! The domain knows no HTTP, so its types are described here a second time ([`schema`]); a test
+//! The domain knows no HTTP, so its types are described here a second time (`schema`); a test
 //! reads and writes real values against the descriptions. Which errors an operation can answer
-//! with is a table ([`errors`]), so that the codes are the ones of [`crate::Code`].
+//! with is a table (`errors`), so that the codes are the ones of [`crate::Code`].
 
 mod errors;
 pub(crate) mod params;

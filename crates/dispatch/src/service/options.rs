@@ -42,7 +42,7 @@ pub struct Options {
     /// The capacity of a zone that nobody has set one for.
     pub zone_capacity: u32,
     /// Whether the dispatcher works by itself, or only when told to
-    /// ([`crate::Dispatcher::tick`]), as in a replay.
+    /// ([`crate::Ticker::tick`]), as in a replay.
     pub self_driven: bool,
 }
 

@@ -42,8 +42,8 @@ pub enum Command {
         /// Only those of this consumer.
         #[arg(long)]
         consumer: Option<String>,
-        /// Only those of this key: <topic>/<id>.
-        #[arg(long)]
+        /// Only those of this key.
+        #[arg(long, value_name = "TOPIC/ID")]
         key: Option<String>,
         /// How many a second at most.
         #[arg(long, value_name = "PER_SECOND")]

@@ -10,10 +10,10 @@
 //! |---|---|
 //! | [`settings`] | every key with its meaning and its default; the one place to add one |
 //! | [`value`] | the types of values: [`value::Length`], [`value::Size`], … |
-//! | [`load`] | the sources and their order |
+//! | [`load`](mod@load) | the sources and their order |
 //! | [`check`] | rules between keys |
 //! | [`budget`] | the tree of deadlines, and whether it adds up |
-//! | [`reference`] | the reference page, generated from the above |
+//! | [`reference`](mod@reference) | the reference page, generated from the above |
 
 pub mod budget;
 mod check;

@@ -1,6 +1,6 @@
 //! Every configuration key, with its meaning and its default.
 //!
-//! A section is declared once, by [`settings!`]. From that declaration come the struct, its
+//! A section is declared once, by `settings!`. From that declaration come the struct, its
 //! defaults, the reading of each key on its own (so that all mistakes are reported, not only the
 //! first), and the reference page.
 

@@ -1,3 +1,5 @@
+//! Days are read whole or not at all, and what is wrong is named with its file and line.
+
 use std::fs;
 
 use super::*;

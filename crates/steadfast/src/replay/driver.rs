@@ -238,6 +238,7 @@ fn identify(
             let write = wanted.write(DEFAULT_START);
             let journal = journals.orders.clone();
             let committed = sim.block_on(async move { journal.commit(write).await });
+            journals.check().map_err(Error::Storage)?;
             committed.map(drop).map_err(Error::Record)
         }
         found => Err(wanted.refuse(data, &found)),
