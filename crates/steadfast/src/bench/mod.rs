@@ -7,7 +7,7 @@
 pub mod journal;
 pub mod orders;
 pub mod probe;
-mod progress;
+pub mod progress;
 mod quantiles;
 mod scratch;
 

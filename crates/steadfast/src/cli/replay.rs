@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use steadfast_dispatch::zone::PolicyName;
 
 use super::{Failure, Out};
+use crate::bench::progress;
 use crate::replay;
 
 /// Arguments of `replay`.
@@ -44,7 +45,13 @@ impl Args {
             Policy::Batch => PolicyName::Batch,
         };
         let args = replay::Args { dir: self.dir, out: self.out, policy, data: self.data };
-        let report = replay::run(args).map_err(|error| Failure::of(&error))?;
-        if out.json() { out.document(&report) } else { out.raw(report.render().as_bytes()) }
+        let bar = progress::bar(0, "replaying");
+        let report = replay::run(&args, |progress| {
+            bar.set_length(progress.of);
+            bar.set_position(progress.minute);
+        });
+        bar.finish_and_clear();
+        let report = report.map_err(|error| Failure::of(&error))?;
+        if out.json() { out.document(&report) } else { out.raw(format!("{report}\n").as_bytes()) }
     }
 }
