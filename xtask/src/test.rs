@@ -86,6 +86,13 @@ impl Totals {
     }
 }
 
+/// Whether a line belongs to the part in which a test program shows what its passing tests have
+/// printed, given whether the line before did.
+fn is_output(line: &str, before: bool) -> bool {
+    let ends = line == "failures:" || line.starts_with("test result: ");
+    line == "successes:" || before && !ends
+}
+
 /// The name of an ignored test, and the reason that its attribute gives.
 fn ignored(line: &str) -> Option<(&str, &str)> {
     let (test, rest) = line.strip_prefix("test ")?.split_once(" ... ignored")?;
@@ -100,19 +107,22 @@ pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
     let mut cargo = crate::cargo();
     cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     let (to_cargo, to_tests) = options.split();
-    // What passing tests print is shown too: it says what they left out.
+    // What passing tests print says what they left out; that is gathered, and the rest not shown.
     cargo.args(to_cargo).args(["--", "--show-output"]).args(to_tests);
     cargo.current_dir(root).stdout(Stdio::piped());
     if let Some(seeds) = options.seeds {
         cargo.env(SEEDS, seeds.to_string());
     }
     let mut child = cargo.spawn()?;
-    let mut totals = Totals::default();
+    let (mut totals, mut hidden) = (Totals::default(), false);
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
             let line = line?;
             totals.add(&line);
-            println!("{line}");
+            hidden = is_output(&line, hidden);
+            if !hidden {
+                println!("{line}");
+            }
         }
     }
     let status = child.wait()?;
@@ -153,6 +163,18 @@ mod tests {
         let left_out = ["b: a part of c", "d: ignored, without a reason", "day-4"];
         let left_out = left_out.map(str::to_owned).into();
         assert_eq!(totals, Totals { passed: 8, failed: 2, left_out });
+    }
+
+    #[test]
+    fn what_passing_tests_print_is_hidden_and_failures_are_not() {
+        let lines = ["test a ... ok", "successes:", "x", "successes:", "    a", "failures:", "y"];
+        let mut hidden = false;
+        let shown = lines.into_iter().filter(|line| {
+            hidden = is_output(line, hidden);
+            !hidden
+        });
+        assert_eq!(shown.collect::<Vec<_>>(), ["test a ... ok", "failures:", "y"]);
+        assert!(!is_output("test result: ok. 1 passed", true));
     }
 
     #[test]

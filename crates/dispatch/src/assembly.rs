@@ -61,6 +61,9 @@ pub enum Error {
     /// The bus.
     #[error("the order saga's subscription: {0}")]
     Bus(#[from] bus::Error),
+    /// What is open could not be read from the journal.
+    #[error("the open orders and couriers: {0}")]
+    Board(#[source] crate::Error),
 }
 
 /// How a task ended that could not go on.
@@ -114,7 +117,8 @@ impl Assembly {
         let workers = consumer.subscribe(&*bus, &[order::TOPIC], parts.lanes)?;
         let relay = Relay::new(journal.clone(), bus, clock.clone(), parts.relay);
         let relay_handle = relay.handle();
-        let dispatcher = Dispatcher::new(&services, leases).with_planner(parts.planner);
+        let mut dispatcher = Dispatcher::new(&services, leases).with_planner(parts.planner);
+        dispatcher.load().map_err(Error::Board)?;
         let ticker = dispatcher.ticker();
         let timers = Timers::new(journal, clock);
         let (stop, stopped) = watch::channel(false);

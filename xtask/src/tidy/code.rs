@@ -160,6 +160,8 @@ mod tests {
         assert_eq!(found(DISPATCH, "// Instant::now() is refused\n"), [""; 0]);
         assert_eq!(found(DISPATCH, "const A: &str = \"Instant::now()\";"), [""; 0]);
         assert_eq!(found(DISPATCH, "MyInstant::now();"), [""; 0]);
+        let told = "#![expect(clippy::disallowed_methods, reason = \"why\")]\nInstant::now();";
+        assert_eq!(found(DISPATCH, told), [""; 0], "clippy has the last word");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use futures::future::{BoxFuture, FutureExt};
 use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 use steadfast_coordination::Leases;
+use steadfast_journal::Position;
 use steadfast_time::{Monotonic, Timestamp};
 use tokio::sync::{mpsc, oneshot};
 
@@ -40,6 +41,8 @@ struct Round {
 pub struct Dispatcher {
     core: Arc<Core>,
     leases: ZoneLeases,
+    /// What the board has seen, once it is built.
+    seen: Option<Position>,
     rounds: BTreeMap<ZoneId, Round>,
     planner: Arc<dyn Planner>,
     nearest: Arc<dyn Policy>,
@@ -78,6 +81,7 @@ impl Dispatcher {
         Self {
             leases: ZoneLeases::new(leases),
             core,
+            seen: None,
             rounds: BTreeMap::new(),
             planner: Arc::new(Inline),
             nearest: Arc::new(Nearest),
@@ -103,14 +107,28 @@ impl Dispatcher {
         self.ticker.clone()
     }
 
-    /// Builds the board, then dispatches until the journal is closed or the future is dropped.
+    /// Builds the board from the journal. Before that the services know no zone and no courier:
+    /// an order that is placed would get the wrong zone, for good. So whoever lets somebody in
+    /// calls this first; otherwise [`Dispatcher::run`] begins with it.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn load(&mut self) -> Result<(), Error> {
+        self.seen = Some(follow::load(&self.core)?);
+        Ok(())
+    }
+
+    /// Dispatches until the journal is closed or the future is dropped.
     ///
     /// # Errors
     /// The journal cannot be read.
     pub async fn run(mut self) -> Result<(), Error> {
         let core = Arc::clone(&self.core);
-        let position = follow::load(&core)?;
-        let mut feed = core.journal.follow(position);
+        let seen = match self.seen.take() {
+            Some(seen) => seen,
+            None => follow::load(&core)?,
+        };
+        let mut feed = core.journal.follow(seen);
         loop {
             self.leases.want(core.board().zones().map(|(id, _)| id));
             self.dispatch();

@@ -14,7 +14,7 @@ pub enum PolicyName {
     /// The nearest courier, at once.
     #[default]
     Nearest,
-    /// Optimal matching every tick, with bundles.
+    /// All orders and couriers planned together, with bundles.
     Batch,
 }
 

@@ -34,7 +34,7 @@ pub struct Args {
 enum Policy {
     /// The nearest courier, at once.
     Nearest,
-    /// Optimal matching every tick, with bundles.
+    /// All orders and couriers planned together, with bundles.
     Batch,
 }
 

@@ -1,6 +1,6 @@
 //! `up`
 
-use std::io::IsTerminal;
+use std::io::{ErrorKind, IsTerminal};
 use std::time::Duration;
 
 use serde_json::json;
@@ -47,7 +47,11 @@ impl Args {
             let platform = Platform::start(&config, clock.clone())
                 .await
                 .map_err(|error| Failure::of(&error))?;
-            announce(out, &platform, self.demo)?;
+            match announce(out, &platform, self.demo) {
+                // Nobody has to listen; orders come in another way.
+                Err(Failure::Stdout(error)) if error.kind() == ErrorKind::BrokenPipe => {}
+                announced => announced?,
+            }
             let demo = self.demo.then(|| demo::start(&platform, clock.clone()));
             let ended = stop.or(platform.ended()).await;
             if let Some(demo) = demo {

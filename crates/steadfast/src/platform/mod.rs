@@ -4,6 +4,7 @@
 //! top: requests end first, then the messages that are under way, then the journals close, and
 //! with them everything that follows them. Killing it instead loses nothing that was answered.
 
+mod data;
 mod error;
 mod metrics;
 mod operators;
@@ -81,7 +82,7 @@ impl Platform {
 
         let storage = Storage::open(config, &clock)?;
         let providers = Providers::new(config, &storage, &clock)?;
-        let tokens = FileTokens::new(config.data.join("tokens"));
+        let tokens = FileTokens::new(config.data.join(data::TOKENS));
         let coordinator = coordination::Embedded::open(tokens, clock.clone())?;
         let lease = coordination::Options {
             length: config.dispatch.lease.get(),
@@ -102,6 +103,7 @@ impl Platform {
             relay: relay::Options::default(),
             lanes: LANES,
         })?;
+        data::check_tokens(&config.data, &assembly.services, storage.orders().store())?;
         bus.open();
 
         let lifecycle = Lifecycle::default();

@@ -5,17 +5,20 @@ use std::path::{Path, PathBuf};
 use steadfast_journal::{Journal, WriterThread, sqlite};
 use steadfast_time::Clock;
 
-use super::Error;
+use super::{Error, data};
 use crate::config::Config;
 
 const ORDERS: &str = "orders";
 const STOCK: &str = "stock";
 const PAYMENT: &str = "payment";
 
+/// The journals, in the order in which they are made.
+const NAMES: [&str; 3] = [ORDERS, STOCK, PAYMENT];
+
 /// The directories of the journals: orders, stock, payment.
 #[must_use]
 pub fn journals(config: &Config) -> [PathBuf; 3] {
-    [ORDERS, STOCK, PAYMENT].map(|name| config.data.join(name))
+    NAMES.map(|name| config.data.join(name))
 }
 
 struct Open {
@@ -32,6 +35,7 @@ pub(super) struct Storage {
 
 impl Storage {
     pub(super) fn open(config: &Config, clock: &Clock) -> Result<Self, Error> {
+        data::check(&config.data, &NAMES)?;
         let [orders, stock, payment] = journals(config);
         let open = |path: &Path, name: &str, options: sqlite::Options| -> Result<Open, Error> {
             let engine = sqlite::Engine::open(path, options)?;
@@ -45,8 +49,10 @@ impl Storage {
             readers: 1,
             ..options.clone()
         };
+        let orders = open(&orders, ORDERS, options)?;
+        data::check_rest(&config.data, &NAMES, orders.journal.store())?;
         Ok(Self {
-            orders: open(&orders, ORDERS, options)?,
+            orders,
             stock: open(&stock, STOCK, small.clone())?,
             payment: open(&payment, PAYMENT, small)?,
         })

@@ -9,6 +9,7 @@ mod off;
 mod provider;
 mod share;
 mod size;
+mod text;
 mod words;
 
 use std::net::SocketAddr;

@@ -1,11 +1,13 @@
 //! Something that can be switched off.
 
 use std::fmt;
-use std::marker::PhantomData;
+use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Length, Setting, Size};
+use super::{Length, Setting, Size, text};
+
+const EXPECTED: &str = "words such as \"60s\" or \"64MiB\", or \"off\"";
 
 /// A value, or the word `"off"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,27 +45,11 @@ impl<T: Serialize> Serialize for OrOff<T> {
     }
 }
 
-impl<'de, T: std::str::FromStr<Err: fmt::Display>> Deserialize<'de> for OrOff<T> {
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for OrOff<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visitor<T>(PhantomData<T>);
-
-        impl<T: std::str::FromStr<Err: fmt::Display>> de::Visitor<'_> for Visitor<T> {
-            type Value = OrOff<T>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("words such as \"60s\" or \"64MiB\", or \"off\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<OrOff<T>, E> {
-                if text == "off" {
-                    return Ok(OrOff::Off);
-                }
-                text.parse()
-                    .map(OrOff::On)
-                    .map_err(|error| E::custom(format!("{error}, or \"off\"")))
-            }
-        }
-
-        deserializer.deserialize_any(Visitor(PhantomData))
+        text::read(deserializer, EXPECTED, |text| match text {
+            "off" => Ok(Self::Off),
+            _ => text.parse().map(Self::On).map_err(|error| format!("{error}, or \"off\"")),
+        })
     }
 }

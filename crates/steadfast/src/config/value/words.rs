@@ -66,7 +66,7 @@ words! {
     Policy ("`\"nearest\"` or `\"batch\"`") {
         /// The nearest courier, at once.
         Nearest = "nearest",
-        /// Optimal matching every tick, with bundles.
+        /// All orders and couriers planned together, with bundles.
         Batch = "batch",
     }
     /// How places are given.

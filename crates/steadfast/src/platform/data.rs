@@ -1,0 +1,95 @@
+//! Is this data directory ours, and is it whole?
+//!
+//! Each journal looks after its own directory. What none of them can see is the whole: a
+//! directory of somebody else that holds no journal yet, and one from which a part has gone. A
+//! missing ledger that is made anew forgets what it holds for whom, and missing tokens start
+//! again from 1, which every zone would refuse. So neither is made anew.
+//!
+//! The parts are made in a fixed order, and the first event comes after all journals. A start
+//! that was cut short is therefore told apart from a part that was there and is not any more.
+
+use std::fs;
+use std::path::Path;
+
+use steadfast_dispatch::service::Services;
+use steadfast_journal::{Position, StorageError, Store};
+
+/// The file that makes a directory a journal.
+const DATABASE: &str = "journal.db";
+
+/// The file of reserved fencing tokens.
+pub(super) const TOKENS: &str = "tokens";
+
+/// What else may lie where a data directory is yet to be made.
+const HARMLESS: [&str; 3] = ["lost+found", TOKENS, "tokens.new"];
+
+/// Looks at a directory before anything is made in it. `journals` are its parts, in the order in
+/// which they are made.
+pub(super) fn check(data: &Path, journals: &[&str]) -> Result<(), StorageError> {
+    if !data.exists() {
+        return Ok(());
+    }
+    let has = |name: &&&str| data.join(name).join(DATABASE).exists();
+    let Some(last) = journals.iter().rposition(|name| has(&name)) else {
+        return refuse_strangers(data, journals);
+    };
+    match journals[..last].iter().find(|name| !has(name)) {
+        Some(gone) => Err(missing(data, gone)),
+        None => Ok(()),
+    }
+}
+
+/// Looks for the other journals, once the one that is made first is open.
+pub(super) fn check_rest(
+    data: &Path,
+    journals: &[&str],
+    first: &dyn Store,
+) -> Result<(), StorageError> {
+    if first.head()?.position == Position::START {
+        return Ok(());
+    }
+    match journals.iter().find(|name| !data.join(name).join(DATABASE).exists()) {
+        Some(gone) => Err(missing(data, gone)),
+        None => Ok(()),
+    }
+}
+
+/// Looks for the tokens: once a zone has seen one, they have been reserved.
+pub(super) fn check_tokens(
+    data: &Path,
+    services: &Services,
+    orders: &dyn Store,
+) -> Result<(), StorageError> {
+    if data.join(TOKENS).exists() {
+        return Ok(());
+    }
+    for zone in services.zones.list() {
+        if orders.fence(&zone.id.resource())?.is_some() {
+            return Err(missing(data, TOKENS));
+        }
+    }
+    Ok(())
+}
+
+fn missing(data: &Path, part: &str) -> StorageError {
+    StorageError::Damaged { path: data.to_owned(), what: format!("{part} is missing") }
+}
+
+fn refuse_strangers(data: &Path, journals: &[&str]) -> Result<(), StorageError> {
+    let foreign = |what| StorageError::Foreign { path: data.to_owned(), what };
+    if !data.is_dir() {
+        return Err(foreign("it is a file; name a directory".to_owned()));
+    }
+    let unreadable = |source: std::io::Error| StorageError::Other {
+        context: "looking into the data directory",
+        source: format!("{}: {source}", data.display()).into(),
+    };
+    for entry in fs::read_dir(data).map_err(unreadable)? {
+        let name = entry.map_err(unreadable)?.file_name();
+        if !journals.iter().chain(&HARMLESS).any(|ours| name == **ours) {
+            let name = name.to_string_lossy();
+            return Err(foreign(format!("it holds {name:?}; name an empty directory")));
+        }
+    }
+    Ok(())
+}
