@@ -132,7 +132,7 @@ async fn damage_is_named_and_nothing_is_overwritten() {
                 fs::create_dir(data.join("stock")).unwrap();
                 fs::write(data.join("stock/prices.csv"), "bento,18000\n").unwrap();
             },
-            &["stock", "is not a Steadfast journal", "prices.csv"],
+            &["stock/journal.db is missing"],
         ),
     ];
     for (name, harm, words) in harms {

@@ -5,13 +5,12 @@
 //! missing ledger that is made anew forgets what it holds for whom, and missing tokens start
 //! again from 1, which every zone would refuse. So neither is made anew.
 //!
-//! The parts are made in a fixed order, and the first event comes after all journals. A start
+//! The parts are made in a fixed order, and the first event comes after all of them. A start
 //! that was cut short is therefore told apart from a part that was there and is not any more.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use steadfast_dispatch::service::Services;
 use steadfast_journal::{Position, StorageError, Store};
 
 /// The file that makes a directory a journal.
@@ -29,17 +28,13 @@ pub(super) fn check(data: &Path, journals: &[&str]) -> Result<(), StorageError> 
     if !data.exists() {
         return Ok(());
     }
-    let has = |name: &&&str| data.join(name).join(DATABASE).exists();
-    let Some(last) = journals.iter().rposition(|name| has(&name)) else {
-        return refuse_strangers(data, journals);
-    };
-    match journals[..last].iter().find(|name| !has(name)) {
-        Some(gone) => Err(missing(data, gone)),
-        None => Ok(()),
+    match journals.iter().rposition(|name| database(data, name).exists()) {
+        None => refuse_strangers(data, journals),
+        Some(last) => all_are_there(data, &journals[..last]),
     }
 }
 
-/// Looks for the other journals, once the one that is made first is open.
+/// Looks for the rest, once the journal that is made first is open.
 pub(super) fn check_rest(
     data: &Path,
     journals: &[&str],
@@ -48,31 +43,24 @@ pub(super) fn check_rest(
     if first.head()?.position == Position::START {
         return Ok(());
     }
-    match journals.iter().find(|name| !data.join(name).join(DATABASE).exists()) {
-        Some(gone) => Err(missing(data, gone)),
+    all_are_there(data, journals)?;
+    if data.join(TOKENS).exists() { Ok(()) } else { Err(missing(data, TOKENS)) }
+}
+
+fn database(data: &Path, journal: &str) -> PathBuf {
+    data.join(journal).join(DATABASE)
+}
+
+fn all_are_there(data: &Path, journals: &[&str]) -> Result<(), StorageError> {
+    match journals.iter().find(|name| !database(data, name).exists()) {
+        Some(gone) => Err(missing(data, Path::new(gone).join(DATABASE))),
         None => Ok(()),
     }
 }
 
-/// Looks for the tokens: once a zone has seen one, they have been reserved.
-pub(super) fn check_tokens(
-    data: &Path,
-    services: &Services,
-    orders: &dyn Store,
-) -> Result<(), StorageError> {
-    if data.join(TOKENS).exists() {
-        return Ok(());
-    }
-    for zone in services.zones.list() {
-        if orders.fence(&zone.id.resource())?.is_some() {
-            return Err(missing(data, TOKENS));
-        }
-    }
-    Ok(())
-}
-
-fn missing(data: &Path, part: &str) -> StorageError {
-    StorageError::Damaged { path: data.to_owned(), what: format!("{part} is missing") }
+fn missing(data: &Path, part: impl AsRef<Path>) -> StorageError {
+    let what = format!("{} is missing", part.as_ref().display());
+    StorageError::Damaged { path: data.to_owned(), what }
 }
 
 fn refuse_strangers(data: &Path, journals: &[&str]) -> Result<(), StorageError> {
@@ -84,12 +72,15 @@ fn refuse_strangers(data: &Path, journals: &[&str]) -> Result<(), StorageError> 
         context: "looking into the data directory",
         source: format!("{}: {source}", data.display()).into(),
     };
+    let mut strangers = Vec::new();
     for entry in fs::read_dir(data).map_err(unreadable)? {
         let name = entry.map_err(unreadable)?.file_name();
         if !journals.iter().chain(&HARMLESS).any(|ours| name == **ours) {
-            let name = name.to_string_lossy();
-            return Err(foreign(format!("it holds {name:?}; name an empty directory")));
+            strangers.push(name.to_string_lossy().into_owned());
         }
     }
-    Ok(())
+    match strangers.iter().min() {
+        Some(name) => Err(foreign(format!("it holds {name:?}; name an empty directory"))),
+        None => Ok(()),
+    }
 }

@@ -103,7 +103,6 @@ impl Platform {
             relay: relay::Options::default(),
             lanes: LANES,
         })?;
-        data::check_tokens(&config.data, &assembly.services, storage.orders().store())?;
         bus.open();
 
         let lifecycle = Lifecycle::default();

@@ -192,7 +192,11 @@ fn customers(orders: &BTreeMap<OrderId, Order>, city: &City) -> Result<()> {
     for (key, answered) in &told.placed {
         let theirs = of_customer.get(key.as_str()).map_or(&[][..], Vec::as_slice);
         let names: Vec<_> = theirs.iter().map(|order| order.id.to_string()).collect();
-        ensure!(names == [answered.id.as_str()], "{key} was told {} and has {names:?}", answered.id);
+        ensure!(
+            names == [answered.id.as_str()],
+            "{key} was told {} and has {names:?}",
+            answered.id
+        );
         let request: PlaceOrder = serde_json::from_value(answered.request.clone()).map_err(text)?;
         ensure!(*theirs[0].request == request, "{} is not what {key} ordered", answered.id);
     }

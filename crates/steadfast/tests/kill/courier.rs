@@ -93,7 +93,11 @@ async fn round(
     Some(())
 }
 
-async fn say(client: &mut Client, path: &str, id: &str) -> std::io::Result<crate::support::http::Reply> {
+async fn say(
+    client: &mut Client,
+    path: &str,
+    id: &str,
+) -> std::io::Result<crate::support::http::Reply> {
     client.json(&format!("POST /{path}"), &json!({ "courier": id })).await
 }
 

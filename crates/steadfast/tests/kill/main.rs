@@ -67,14 +67,15 @@ fn trouble(seed: u64) -> String {
     config
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_answered_order_exists_once_and_every_order_ends() {
-    let kills = support::number("STEADFAST_KILLS").unwrap_or(KILLS);
-    let seed = support::number("STEADFAST_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
-    println!(
-        "seed {seed}; repeat with: STEADFAST_SEED={seed} STEADFAST_KILLS={kills} \
-         cargo test -p steadfast --test kill -- --nocapture"
-    );
+/// A city after its troubles, and what it took.
+struct Lived {
+    home: Home,
+    city: Arc<City>,
+    story: String,
+}
+
+/// Lives through some kills, heals, and ends.
+async fn live(kills: u64, seed: u64) -> Lived {
     let clock = Clock::system();
     let started = clock.monotonic();
     let mut rng = Rng::with_seed(seed);
@@ -90,8 +91,7 @@ async fn every_answered_order_exists_once_and_every_order_ends() {
     for number in 0..COURIERS {
         couriers.spawn(courier::work(Arc::clone(&city), number, rng.fork()));
     }
-    let mut pauses = 0;
-    let mut at_start = 0;
+    let (mut pauses, mut at_start) = (0, 0);
     for _ in 0..kills {
         let server = home.start().await;
         city.opens(server.public);
@@ -135,27 +135,95 @@ async fn every_answered_order_exists_once_and_every_order_ends() {
     let status = server.stop(STOP_MAX).await;
     let stopped = clock.monotonic() - stopping;
     assert_eq!(status.and_then(|status| status.code()), Some(0), "SIGTERM\n{}", home.log());
-
     let (sound, said) = home.verify();
     assert!(sound, "journal verify: {said}");
+    let story = format!(
+        "{kills} kills, {at_start} more while starting, {pauses} pauses; {} replays, {} reused \
+         keys refused, {} broken requests; healed in {healed:.1?}, stopped in {stopped:.1?}, \
+         {:.1?} in all",
+        city.replays.load(Relaxed),
+        city.reuses.load(Relaxed),
+        city.broken.load(Relaxed),
+        clock.monotonic() - started,
+    );
+    Lived { home, city, story }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_answered_order_exists_once_and_every_order_ends() {
+    let kills = support::number("STEADFAST_KILLS").unwrap_or(KILLS);
+    let seed = support::number("STEADFAST_SEED").unwrap_or_else(|| fastrand::u64(..1_000_000));
+    println!(
+        "seed {seed}; repeat with: STEADFAST_SEED={seed} STEADFAST_KILLS={kills} \
+         cargo test -p steadfast --test kill -- --nocapture"
+    );
+    let Lived { home, city, story } = live(kills, seed).await;
     let problems = city.problems();
     assert!(problems.is_empty(), "seed {seed}: {problems:#?}\n{}", home.log());
     let summary = match audit::check(&home.data(), &city) {
         Ok(summary) => summary,
         Err(problem) => panic!("seed {seed}: {problem}\n{}", home.log()),
     };
-    println!(
-        "{kills} kills, {at_start} more while starting, {pauses} pauses; {summary}; {} replays, \
-         {} reused keys refused, {} broken requests; healed in {healed:.1?}, stopped in \
-         {stopped:.1?}, {:.1?} in all",
-        city.replays.load(Relaxed),
-        city.reuses.load(Relaxed),
-        city.broken.load(Relaxed),
-        clock.monotonic() - started,
-    );
+    println!("{summary}; {story}");
     // A run in which nothing happened would prove nothing.
     assert!(summary.delivered > 0 && summary.undone > 0, "{summary}");
     assert!(kills == 0 || city.broken.load(Relaxed) > 0, "no kill has hit anybody");
+}
+
+/// A check that was never seen failing is no check: each of these wrongs must be noticed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_notices_what_is_wrong() {
+    let Lived { home, city, .. } = live(3, 7).await;
+    let data = home.data();
+    audit::check(&data, &city).unwrap();
+    let notices = |what: &str| {
+        let problem = audit::check(&data, &city).unwrap_err();
+        assert!(problem.contains(what), "{what:?} is missing in: {problem}");
+    };
+    let key = city.told().placed.keys().next().unwrap().clone();
+    let right = city.told().placed[&key].clone();
+
+    // An order that was answered is not there; is another one; is there without an answer.
+    let mut wrong = right.clone();
+    wrong.id = "00000000-0000-7000-8000-000000000000".to_owned();
+    city.told().placed.insert(key.clone(), wrong);
+    notices("was told");
+    let mut wrong = right.clone();
+    wrong.request["amount"]["minor"] = json!(1);
+    city.told().placed.insert(key.clone(), wrong);
+    notices("is not what");
+    city.told().placed.remove(&key);
+    notices("orders are stored");
+    city.told().placed.insert(key, right.clone());
+    // A courier was told to have an order that somebody else has.
+    let nobody = (right.id, "nobody".to_owned());
+    city.told().accepted.insert(nobody.clone());
+    notices("was given to nobody");
+    city.told().accepted.remove(&nobody);
+    audit::check(&data, &city).unwrap();
+
+    // A ledger that knows of nothing.
+    for (ledger, what) in [("stock", "and its stock None"), ("payment", "and its payment None")] {
+        let (there, aside) = (data.join(ledger), home.path("aside"));
+        std::fs::rename(&there, &aside).unwrap();
+        notices(what);
+        std::fs::remove_dir_all(&there).unwrap();
+        std::fs::rename(&aside, &there).unwrap();
+    }
+    audit::check(&data, &city).unwrap();
+
+    // An event without its message, an event that was altered.
+    let change = |journal: &str, sql: &str| {
+        let database = rusqlite::Connection::open(data.join(journal).join("journal.db")).unwrap();
+        assert!(database.execute(sql, ()).unwrap() > 0, "{sql}");
+    };
+    change(
+        "orders",
+        "DELETE FROM outbox_messages WHERE seq = (SELECT max(seq) FROM outbox_messages)",
+    );
+    notices("has no message");
+    change("orders", "UPDATE events SET payload = x'7b7d' WHERE position = 5");
+    notices("chain is broken");
 }
 
 /// Sets the zones' limits, before anything goes wrong.

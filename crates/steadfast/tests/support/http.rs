@@ -99,6 +99,11 @@ impl Client {
         Self { address, stream: None }
     }
 
+    /// Goes on over a connection that is open.
+    pub const fn over(stream: TcpStream, address: SocketAddr) -> Self {
+        Self { address, stream: Some(stream) }
+    }
+
     /// Sends bytes and reads an answer. A connection that breaks is an error, and whether the
     /// request had an effect is not known then.
     pub async fn exchange(&mut self, bytes: &[u8]) -> io::Result<Reply> {

@@ -40,6 +40,10 @@ const SETTLING_MAX: Duration = Duration::from_secs(1_800);
 /// The pattern could not be made, or storage failed.
 pub fn store(config: &Config, count: u64, runtime: &Runtime, clock: &Clock) -> Result<(), Failure> {
     let patterns = pattern::make(config, runtime, clock)?;
+    // Events are for a data directory that has all its parts.
+    let made =
+        runtime.block_on(async { Platform::start(config, clock.clone()).await?.stop().await });
+    made.map_err(|error| Failure::of(&error))?;
     let directories = platform::journals(config);
     let bar = progress::bar(count, "storing");
     // The parts of one order lie in several journals, under the same name.
