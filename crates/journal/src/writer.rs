@@ -47,6 +47,7 @@ impl Writer {
         let outcomes = match self.engine.commit(&writes) {
             Ok(outcomes) => outcomes,
             Err(error) => {
+                tracing::error!(%error, "the storage of a journal has failed; nothing more is taken");
                 let error = Arc::new(error);
                 for reply in replies {
                     let _ = reply.send(Err(Error::Storage(Arc::clone(&error))));

@@ -18,13 +18,14 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, Shared};
 use steadfast_api::server::{self, Access, Token};
-use steadfast_api::{Admin, Api, Lifecycle, Server, admin_router, router};
+use steadfast_api::{Admin, Api, Lifecycle, Phase, Server, admin_router, router};
 use steadfast_coordination::{self as coordination, FileTokens, Leases};
 use steadfast_dispatch::service::Services;
-use steadfast_dispatch::{Assembly, Parts};
+use steadfast_dispatch::{Assembly, Parts, Task};
 use steadfast_journal::Journal;
 use steadfast_messaging::{Embedded, bus, relay};
 use steadfast_time::{Clock, Ids};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
@@ -108,15 +109,20 @@ impl Platform {
         let lifecycle = Lifecycle::default();
         let (failed, mut failures) = mpsc::unbounded_channel::<Error>();
         let mut tasks = Vec::new();
-        for task in assembly.tasks.drain(..) {
+        let watches =
+            [watch("stock ledger", storage.stock()), watch("payment ledger", storage.payment())];
+        for task in assembly.tasks.drain(..).chain(watches) {
             let (failed, lifecycle) = (failed.clone(), lifecycle.clone());
             let name = task.name;
             let run = async move {
-                if let Err(source) = task.work.await {
-                    lifecycle.cut_off(name, source.to_string());
-                    // Nobody listens any more once the platform is stopping.
-                    let _ = failed.send(Error::Task { name, source });
+                let Err(source) = task.work.await else { return };
+                if lifecycle.readiness().phase == Phase::Draining {
+                    // The journals close while it is stopping, and everything ends with them.
+                    return tracing::debug!(task = name, error = %source, "ended");
                 }
+                lifecycle.cut_off(name, source.to_string());
+                // Whoever started the platform may have lost interest.
+                let _ = failed.send(Error::Task { name, source });
             };
             tasks.push((name, tokio::spawn(run)));
         }
@@ -236,6 +242,17 @@ impl Platform {
         let _ = self.office.await;
         closed
     }
+}
+
+/// A task that ends with a journal, which nothing but a failure of its storage ends while the
+/// platform is at work.
+fn watch(name: &'static str, journal: &Journal) -> Task {
+    let mut batches = journal.batches();
+    let work = async move {
+        while !matches!(batches.recv().await, Err(RecvError::Closed)) {}
+        Err("its journal has failed; the log says why".into())
+    };
+    Task { name, work: work.boxed() }
 }
 
 /// Waits for a task, but not forever: what it still had under way comes again after a restart.
