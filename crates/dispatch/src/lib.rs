@@ -31,3 +31,8 @@ pub mod zone;
 pub use assembly::{Assembly, Error as AssemblyError, Parts, Task, TaskError};
 pub use dispatcher::{Dispatcher, Inline, Planner, Ticker};
 pub use error::Error;
+
+/// The README's example, so that it stays true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

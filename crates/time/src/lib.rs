@@ -36,3 +36,8 @@ pub use ids::Ids;
 pub use timestamp::{Timestamp, TimestampError};
 
 pub use uuid::Uuid;
+
+/// The README's example, so that it stays true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
