@@ -1,14 +1,11 @@
 //! What couriers do: shifts, signs of life, offers, assignments.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use steadfast_journal::{
-    self as journal, Append, Expected, NewEvent, RecordChange, Refusal, StreamId, Write,
-};
+use steadfast_journal::{self as journal, Refusal, Write};
 
 use super::Core;
+use super::setting::Setting;
 use crate::Error;
 use crate::courier::{
     self, AssignedOrder, AssignmentView, CourierView, Heartbeat, OfferView, Shift, ShiftRequest,
@@ -20,6 +17,8 @@ use crate::order::{self, CloseReason, Command, Order, Problem, Refused, Status};
 
 /// The set of records that hold each courier's latest shift.
 pub(crate) const COURIERS: &str = "couriers";
+
+const SHIFT: Setting = Setting { category: courier::CATEGORY, kind: "shift_set", space: COURIERS };
 
 /// Couriers: shifts, heartbeats, offers and assignments.
 #[derive(Clone)]
@@ -53,20 +52,7 @@ impl Couriers {
             capacity: request.capacity,
             auto_accept: request.auto_accept,
         };
-        let unwritable = |error: serde_json::Error| Problem::new("body", error.to_string());
-        let payload = Bytes::from(serde_json::to_vec(&shift).map_err(unwritable)?);
-        let stream = StreamId::new(courier::CATEGORY, id.as_str())
-            .map_err(|error| Problem::new("id", error.to_string()))?;
-        let mut write = Write::at(now);
-        let event =
-            NewEvent { kind: Cow::Borrowed("shift_set"), schema: 1, payload: payload.clone() };
-        write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
-        write.records.push(RecordChange {
-            space: Cow::Borrowed(COURIERS),
-            key: id.to_string(),
-            value: Some(payload),
-        });
-        core.journal.commit(write).await?;
+        SHIFT.put(core, now, id.as_str(), &shift).await?;
         let view = {
             let mut board = core.board();
             board.set_shift(&id, shift, now);

@@ -7,6 +7,7 @@ mod key;
 pub(crate) mod list;
 mod options;
 mod orders;
+mod setting;
 mod tracking;
 pub(crate) mod zones;
 

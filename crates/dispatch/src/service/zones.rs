@@ -1,19 +1,17 @@
 //! Making, changing and showing zones.
 
-use std::borrow::Cow;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use steadfast_journal::{Append, Expected, NewEvent, RecordChange, StreamId, Write};
-
 use super::Core;
+use super::setting::Setting;
 use crate::Error;
 use crate::names::ZoneId;
-use crate::order::Problem;
 use crate::zone::{self, ZoneRequest, ZoneSettings, ZoneView};
 
 /// The set of records that hold each zone's settings.
 pub(crate) const ZONES: &str = "zones";
+
+const SETTINGS: Setting = Setting { category: zone::CATEGORY, kind: "zone_set", space: ZONES };
 
 /// Zones: get, list, put.
 #[derive(Clone)]
@@ -51,20 +49,7 @@ impl Zones {
         request.check(core.options.locations)?;
         let settings =
             ZoneSettings { capacity: request.capacity, area: request.area, policy: request.policy };
-        let unwritable = |error: serde_json::Error| Problem::new("body", error.to_string());
-        let payload = Bytes::from(serde_json::to_vec(&settings).map_err(unwritable)?);
-        let stream = StreamId::new(zone::CATEGORY, id.as_str())
-            .map_err(|error| Problem::new("id", error.to_string()))?;
-        let mut write = Write::at(core.clock.now());
-        let event =
-            NewEvent { kind: Cow::Borrowed("zone_set"), schema: 1, payload: payload.clone() };
-        write.appends.push(Append { stream, expected: Expected::Any, events: vec![event] });
-        write.records.push(RecordChange {
-            space: Cow::Borrowed(ZONES),
-            key: id.to_string(),
-            value: Some(payload),
-        });
-        core.journal.commit(write).await?;
+        SETTINGS.put(core, core.clock.now(), id.as_str(), &settings).await?;
         core.board().set_zone(&id, settings);
         core.wake.notify_one();
         self.get(&id)
