@@ -3,7 +3,7 @@
 mod shift;
 mod view;
 
-pub use shift::{Heartbeat, Shift, ShiftRequest, ShiftSet};
+pub use shift::{Heartbeat, Shift, ShiftRequest};
 pub use view::{AssignedOrder, AssignmentView, CourierView, OfferView, OfferedOrder};
 
 /// The category of courier streams.

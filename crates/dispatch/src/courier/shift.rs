@@ -70,14 +70,6 @@ pub struct Shift {
     pub auto_accept: bool,
 }
 
-/// The one event of a courier's stream: the shift was set.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ShiftSet {
-    /// The shift.
-    #[serde(flatten)]
-    pub shift: Shift,
-}
-
 /// A sign of life.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -152,7 +152,6 @@ pub struct Life {
     pub journal: Journal,
     /// Its relay stops when it is dropped.
     _assembly: Assembly,
-    chaos: Arc<chaos::Chaos<Embedded>>,
 }
 
 impl World {
@@ -369,8 +368,7 @@ impl World {
             });
         }
         let services = assembly.services.clone();
-        let mut life =
-            Life { sim, crashed, problem, services, journal, _assembly: assembly, chaos };
+        let mut life = Life { sim, crashed, problem, services, journal, _assembly: assembly };
         life.zone(self.scenario.zone_capacity);
         let rng = life.sim.fork_rng();
         actors::spawn(&self.actors, &life.sim, &life.services, rng, trouble);
@@ -410,7 +408,6 @@ impl Life {
         if !self.crashed.get() {
             self.sim.sim_clock().advance_to(moment);
         }
-        let _ = self.chaos.stats();
         match self.problem.borrow().clone() {
             Some(problem) if !self.crashed.get() => Err(problem),
             _ => Ok(()),

@@ -1,6 +1,5 @@
 //! Couriers who mostly say yes.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -11,19 +10,13 @@ use steadfast_dispatch::order::Status;
 use steadfast_dispatch::service::Services;
 use steadfast_time::Clock;
 
-use super::city::{City, place};
+use super::city::place;
 
 /// How long a shift of the demo lasts before the next one starts.
 const SHIFT: Duration = Duration::from_secs(8 * 3_600);
 
 /// Works for as long as it is polled.
-pub(super) async fn work(
-    number: usize,
-    services: Services,
-    _city: Arc<City>,
-    clock: Clock,
-    mut rng: Rng,
-) {
+pub(super) async fn work(number: usize, services: Services, clock: Clock, mut rng: Rng) {
     let Ok(id) = format!("courier-{}", number + 1).parse::<CourierId>() else { return };
     loop {
         let shift = ShiftRequest {

@@ -1,6 +1,5 @@
 //! People who are hungry, and some who change their minds.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
@@ -14,7 +13,7 @@ use super::city::City;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Orders again and again.
-pub(super) async fn order(services: Services, city: Arc<City>, clock: Clock, mut rng: Rng) {
+pub(super) async fn order(services: Services, city: City, clock: Clock, mut rng: Rng) {
     loop {
         let id = place(&services, &city, &clock, &mut rng).await;
         clock.sleep(Duration::from_millis(rng.u64(400..1_600))).await;

@@ -8,8 +8,6 @@ mod courier;
 mod customer;
 mod story;
 
-use std::sync::Arc;
-
 use fastrand::Rng;
 use steadfast_time::Clock;
 use tokio::task::JoinSet;
@@ -29,13 +27,13 @@ pub struct Demo {
 /// Lets the city begin.
 pub fn start(platform: &Platform, clock: Clock) -> Demo {
     let mut rng = Rng::new();
-    let city = Arc::new(City::new(&mut rng));
+    let city = City::new(&mut rng);
     let services = platform.services().clone();
     let mut people = JoinSet::new();
     people.spawn(Story::of(platform.journal(), clock.clone()).tell());
     for number in 0..COURIERS {
-        let (services, city) = (services.clone(), Arc::clone(&city));
-        people.spawn(courier::work(number, services, city, clock.clone(), rng.fork()));
+        let (services, clock) = (services.clone(), clock.clone());
+        people.spawn(courier::work(number, services, clock, rng.fork()));
     }
     people.spawn(customer::order(services, city, clock, rng));
     Demo { people }
