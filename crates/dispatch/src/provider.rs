@@ -7,6 +7,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use steadfast_time::Monotonic;
 
@@ -20,6 +21,16 @@ pub struct Call {
     pub key: String,
     /// The answer is worthless after this moment.
     pub deadline: Monotonic,
+    /// Which attempt this is; the first is 1. All but the first are paid for from a budget.
+    pub attempt: u32,
+}
+
+impl Call {
+    /// The first attempt at something.
+    #[must_use]
+    pub fn first(key: impl Into<String>, deadline: Monotonic) -> Self {
+        Self { key: key.into(), deadline, attempt: 1 }
+    }
 }
 
 /// Why a call has no result.
@@ -38,6 +49,9 @@ pub enum Failure {
     Unavailable {
         /// What was seen.
         reason: String,
+        /// How long to wait before asking again, if that is known: the service's `Retry-After`,
+        /// or a policy's own.
+        retry_after: Option<Duration>,
     },
     /// It may have happened: no answer came in time, or one that cannot be understood. Only
     /// asking again with the same key tells.
@@ -46,6 +60,13 @@ pub enum Failure {
         /// What was seen.
         reason: String,
     },
+}
+
+impl Failure {
+    /// It did not happen, and nothing is known about when it may.
+    pub fn unavailable(reason: impl Into<String>) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: None }
+    }
 }
 
 /// The future of a call.

@@ -48,9 +48,9 @@ fn main() {
             (Sandbox::open(journal.clone(), journal.clone(), &clock, Options::default()), &journal);
         let Sandbox { stock, payment, .. } = &sandbox;
         let order = |number: u128| OrderId(Uuid::from_u128(number));
-        let call = |number: u128| Call {
-            key: format!("{number:032x}/reserve"),
-            deadline: clock.monotonic() + Duration::from_secs(60),
+        let call = |number: u128| {
+            let deadline = clock.monotonic() + Duration::from_secs(60);
+            Call::first(format!("{number:032x}/reserve"), deadline)
         };
         let items = [Item { sku: "bento".to_owned(), quantity: 2 }];
         let amount = Money { currency: "KRW".to_owned(), minor: 18_000 };

@@ -18,9 +18,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sandbox = Sandbox::open(journal.clone(), journal, &clock, Options::default());
 
     let order = OrderId(Ids::from_entropy().next(clock.now()));
-    let call = |step: &str| Call {
-        key: format!("{order}/{step}"),
-        deadline: clock.monotonic() + Duration::from_millis(100),
+    let call = |step: &str| {
+        Call::first(format!("{order}/{step}"), clock.monotonic() + Duration::from_millis(100))
     };
     let items = [Item { sku: "bento".to_owned(), quantity: 2 }];
     let reservation = sandbox.stock.reserve(&call("reserve"), order, &items).await?;

@@ -25,9 +25,7 @@ pub(crate) async fn in_time<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
     let Some(left) = left(clock, call) else {
-        return Err(Failure::Unavailable {
-            reason: "the deadline had passed before the call was made".to_owned(),
-        });
+        return Err(Failure::unavailable("the deadline had passed before the call was made"));
     };
     let late = || Failure::Unknown { reason: format!("no answer within {left:?}") };
     match clock.timeout(left, work).await {
@@ -45,7 +43,7 @@ mod tests {
     use super::*;
 
     fn call(after: Duration) -> Call {
-        Call { key: "k".to_owned(), deadline: Monotonic::from_start(after) }
+        Call::first("k", Monotonic::from_start(after))
     }
 
     #[test]

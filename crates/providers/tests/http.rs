@@ -78,7 +78,7 @@ fn client(base: &str, clock: &Clock) -> Provider {
 }
 
 fn brief(clock: &Clock, limit: Duration) -> Call {
-    Call { key: "k".to_owned(), deadline: clock.monotonic() + limit }
+    Call::first("k", clock.monotonic() + limit)
 }
 
 async fn reserve(base: &str, limit: Duration) -> Result<String, Failure> {
@@ -96,7 +96,7 @@ fn unknown<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
 
 fn unavailable<T: std::fmt::Debug>(result: Result<T, Failure>) -> String {
     match result {
-        Err(Failure::Unavailable { reason }) => reason,
+        Err(Failure::Unavailable { reason, .. }) => reason,
         other => panic!("not unavailable: {other:?}"),
     }
 }

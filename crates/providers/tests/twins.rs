@@ -72,7 +72,7 @@ impl Twin {
         if self.clock.monotonic() < call.deadline || self.flaw == Flaw::IgnoresDeadline {
             return Ok(());
         }
-        Err(Failure::Unavailable { reason: "late".to_owned() })
+        Err(Failure::unavailable("late"))
     }
 
     fn set_aside(&self, call: &Call, order: OrderId, items: &[Item]) -> Result<String, Failure> {

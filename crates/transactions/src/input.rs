@@ -1,6 +1,7 @@
 //! What can be said to a saga, and what its participants can answer.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::Json;
 use crate::event::StepName;
@@ -116,6 +117,9 @@ pub enum Outcome {
     Unavailable {
         /// Why.
         reason: String,
+        /// How long to wait at least, when whoever turned it away said so: a `Retry-After`, or a
+        /// breaker that knows its next probe.
+        retry_after: Option<Duration>,
     },
 }
 
@@ -141,6 +145,20 @@ impl Outcome {
     /// Not done this time.
     #[must_use]
     pub fn unavailable(reason: impl Into<String>) -> Self {
-        Self::Unavailable { reason: reason.into() }
+        Self::Unavailable { reason: reason.into(), retry_after: None }
+    }
+
+    /// Not done this time, and no use to try before then.
+    #[must_use]
+    pub fn unavailable_for(reason: impl Into<String>, retry_after: Duration) -> Self {
+        Self::Unavailable { reason: reason.into(), retry_after: Some(retry_after) }
+    }
+
+    /// How long whoever turned the request away wants to be left alone.
+    pub(crate) const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Done(_) | Self::Refused { .. } | Self::Unknown { .. } => None,
+        }
     }
 }

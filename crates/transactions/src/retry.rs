@@ -73,6 +73,23 @@ impl Retry {
         let jitter = u64::try_from((half.as_micros() * fraction) >> 32).unwrap_or(u64::MAX);
         pause - half + Duration::from_micros(jitter)
     }
+
+    /// The same, but at least as long as the other side has asked to be left alone, up to the
+    /// cap. Those who were all told the same time still come back one by one.
+    #[must_use]
+    pub fn pause_for(
+        &self,
+        saga: Id,
+        step: usize,
+        attempt: u32,
+        asked: Option<Duration>,
+    ) -> Duration {
+        let pause = self.pause(saga, step, attempt);
+        match asked.map(|asked| asked.min(self.cap)) {
+            Some(asked) if asked > pause => asked + pause.min(asked),
+            _ => pause,
+        }
+    }
 }
 
 impl Default for Retry {
@@ -128,6 +145,22 @@ mod tests {
         }
         pauses.dedup();
         assert!(pauses.len() > 990);
+    }
+
+    #[test]
+    fn who_is_asked_to_wait_waits_and_does_not_come_back_with_all_the_others() {
+        let policy = Retry::DEFAULT;
+        let pause = |n: u128, asked| {
+            policy.pause_for(Id(Uuid::from_u128(n)), 0, 2, Some(Duration::from_secs(asked)))
+        };
+        let mut pauses: Vec<Duration> = (0..100).map(|n| pause(n, 30)).collect();
+        assert!(pauses.iter().all(|pause| *pause > Duration::from_secs(30)));
+        pauses.sort();
+        pauses.dedup();
+        assert!(pauses.len() > 90);
+        // Nobody is kept waiting for longer than the cap and its own pause.
+        assert!(pause(1, 86_400) <= policy.cap * 2);
+        assert_eq!(pause(1, 0), policy.pause(Id(Uuid::from_u128(1)), 0, 2));
     }
 
     #[test]

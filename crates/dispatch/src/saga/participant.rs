@@ -56,7 +56,8 @@ impl OrderParticipant {
     }
 
     fn provider_call(&self, call: &Call<'_>) -> provider::Call {
-        provider::Call { key: call.key().to_owned(), deadline: self.deadline() }
+        let (key, attempt) = (call.key().to_owned(), call.attempt());
+        provider::Call { key, deadline: self.deadline(), attempt }
     }
 
     async fn ask(&self, call: &Call<'_>) -> Outcome {
@@ -190,7 +191,9 @@ fn done(result: Result<(), Failure>) -> Outcome {
 fn failed(failure: Failure) -> Outcome {
     match failure {
         Failure::Refused { code, reason } => Outcome::refused(code, reason),
-        Failure::Unavailable { reason } => Outcome::unavailable(reason),
+        Failure::Unavailable { reason, retry_after } => {
+            Outcome::Unavailable { reason, retry_after }
+        }
         Failure::Unknown { reason } => Outcome::unknown(reason),
     }
 }

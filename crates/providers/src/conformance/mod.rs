@@ -87,7 +87,7 @@ impl<'a> Case<'a> {
         let mut last = None;
         for _ in 0..REPEATS_MAX {
             let deadline = self.setup.clock.monotonic() + self.setup.attempt;
-            match ask(Call { key: key.to_owned(), deadline }).await {
+            match ask(Call::first(key, deadline)).await {
                 Ok(answer) => return Ok(Ok(answer)),
                 Err(Failure::Refused { code, .. }) => return Ok(Err(code)),
                 Err(failure) => last = Some(failure),
@@ -103,7 +103,7 @@ impl<'a> Case<'a> {
         F: Future<Output = Result<T, Failure>>,
     {
         let deadline = self.setup.clock.monotonic();
-        match ask(Call { key: key.to_owned(), deadline }).await {
+        match ask(Call::first(key, deadline)).await {
             Ok(_) => Err(self.violated(format!("{key}: a success after the deadline"))),
             Err(_) => Ok(()),
         }

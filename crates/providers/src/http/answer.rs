@@ -1,5 +1,7 @@
 //! What an answer means: a pure function, so that every row of the contract is a test.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use steadfast_dispatch::provider::Failure;
@@ -19,6 +21,11 @@ pub(super) struct Reply {
     pub(super) body: Bytes,
 }
 
+/// `Retry-After` in seconds, the form that every service can give.
+fn seconds(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
 impl Reply {
     /// The body of a success, or what the answer means otherwise. See `docs/providers.md`.
     pub(super) fn read(self, operation: Operation) -> Result<Bytes, Failure> {
@@ -32,7 +39,8 @@ impl Reply {
             StatusCode::ACCEPTED => Err(Failure::Unknown { reason: seen }),
             status if status.is_success() => Ok(body.clone()),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                Err(Failure::Unavailable { reason: seen })
+                let retry_after = retry_after.as_deref().and_then(seconds);
+                Err(Failure::Unavailable { reason: seen, retry_after })
             }
             // The first request of this key is still running (IETF Idempotency-Key draft, 2.7).
             StatusCode::CONFLICT if retry_after.is_some() => Err(Failure::Unknown { reason: seen }),

@@ -26,7 +26,7 @@ impl Sent {
         if self.0.load(Relaxed) {
             Failure::Unknown { reason }
         } else {
-            Failure::Unavailable { reason }
+            Failure::unavailable(reason)
         }
     }
 }

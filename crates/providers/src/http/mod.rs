@@ -127,7 +127,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
     ) -> Result<Bytes, Failure> {
         let Some(left) = left(&self.clock, call) else {
             let reason = format!("{operation}: the deadline had passed before it was sent");
-            return Err(Failure::Unavailable { reason });
+            return Err(Failure::unavailable(reason));
         };
         let key = key(call)?;
         let sent = Sent::default();

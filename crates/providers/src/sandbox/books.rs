@@ -90,7 +90,7 @@ fn refusal(error: steadfast_journal::Error) -> Result<Entered, Failure> {
         E::TooLarge { .. } => Err(invalid(error.to_string())),
         // The journal vouches that these had no effect.
         E::Refused(_) | E::Overloaded { .. } | E::Closed => {
-            Err(Failure::Unavailable { reason: error.to_string() })
+            Err(Failure::unavailable(error.to_string()))
         }
         E::Storage(_) => Err(Failure::Unknown { reason: error.to_string() }),
     }
@@ -154,5 +154,5 @@ pub(super) fn check(call: &Call) -> Result<(), Failure> {
 
 /// More rounds than a stream has steps: it must be something else that is wrong.
 pub(super) fn contended(stream: &StreamId) -> Failure {
-    Failure::Unavailable { reason: format!("{stream} keeps changing; try again") }
+    Failure::unavailable(format!("{stream} keeps changing; try again"))
 }

@@ -216,7 +216,7 @@ impl Faults {
             clock.sleep(fate.delay).await;
         }
         if fate.unavailable {
-            return Err(Failure::Unavailable { reason: "injected fault: away".to_owned() });
+            return Err(Failure::unavailable("injected fault: away"));
         }
         let result = work(fate.refuse).await;
         if fate.lose_reply {

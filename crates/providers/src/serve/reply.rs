@@ -54,10 +54,11 @@ impl From<Failure> for Rejected {
                 };
                 Self::new(status, &code, reason)
             }
-            Failure::Unavailable { reason } => {
+            Failure::Unavailable { reason, retry_after } => {
                 let mut rejected =
                     Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason);
-                rejected.0.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+                let seconds = retry_after.map_or(1, |after| after.as_secs().max(1));
+                rejected.0.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
                 rejected
             }
             Failure::Unknown { reason } => Self(Box::new(hang_up(reason))),
@@ -102,7 +103,7 @@ pub(super) fn call(clock: &Clock, headers: &HeaderMap) -> Result<Call, Rejected>
             None => return Err(Rejected::bad(format!("{TIMEOUT_MS} is a number"))),
         },
     };
-    Ok(Call { key, deadline: clock.monotonic() + limit })
+    Ok(Call::first(key, clock.monotonic() + limit))
 }
 
 /// The idempotency key. The IETF draft writes a quoted string, most services the bare text.

@@ -27,7 +27,7 @@ pub fn won(minor: i64) -> Money {
 }
 
 pub fn call(clock: &Clock, key: &str) -> Call {
-    Call { key: key.to_owned(), deadline: clock.monotonic() + Duration::from_secs(5) }
+    Call::first(key, clock.monotonic() + Duration::from_secs(5))
 }
 
 pub fn setup(clock: Clock, seed: u64) -> Setup {

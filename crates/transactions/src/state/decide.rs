@@ -164,7 +164,8 @@ impl State {
         let step = self.name(index);
         let attempt = self.tries.count.saturating_add(1);
         let patience = *self.definition.steps()[index].retries();
-        let retry_at = now + patience.pause(self.id, index, attempt);
+        let pause = patience.pause_for(self.id, index, attempt, outcome.retry_after());
+        let retry_at = now + pause;
         let no_way_back = self.is_past_pivot();
         let event = match outcome {
             Outcome::Done(output) => Event::Succeeded { step, output: output.clone() },
@@ -179,13 +180,15 @@ impl State {
                 Event::Unknown { step, attempt, retry_at, reason: clip(reason.clone()) }
             }
             // That this attempt had no effect says nothing about the one before.
-            Outcome::Unavailable { reason } if self.tries.uncertain => {
+            Outcome::Unavailable { reason, .. } if self.tries.uncertain => {
                 Event::Unknown { step, attempt, retry_at, reason: clip(reason.clone()) }
             }
-            Outcome::Unavailable { reason } if no_way_back || attempt < patience.attempts => {
+            Outcome::Unavailable { reason, .. } if no_way_back || attempt < patience.attempts => {
                 Event::Deferred { step, attempt, retry_at, reason: clip(reason.clone()) }
             }
-            Outcome::Unavailable { reason } => Event::GaveUp { step, reason: clip(reason.clone()) },
+            Outcome::Unavailable { reason, .. } => {
+                Event::GaveUp { step, reason: clip(reason.clone()) }
+            }
         };
         self.emit(events, event);
     }
@@ -201,10 +204,11 @@ impl State {
         let reason = match outcome {
             Outcome::Done(_) => return self.emit(events, Event::Undone { step }),
             Outcome::Refused { code, reason } => format!("{code}: {reason}"),
-            Outcome::Unknown { reason } | Outcome::Unavailable { reason } => reason.clone(),
+            Outcome::Unknown { reason } | Outcome::Unavailable { reason, .. } => reason.clone(),
         };
         let attempt = self.tries.count.saturating_add(1);
-        let pause = self.definition.steps()[index].retries().pause(self.id, index, attempt);
+        let patience = self.definition.steps()[index].retries();
+        let pause = patience.pause_for(self.id, index, attempt, outcome.retry_after());
         let (retry_at, reason) = (now + pause, clip(reason));
         self.emit(events, Event::UndoFailed { step, attempt, retry_at, reason });
     }

@@ -225,7 +225,7 @@ impl Stock {
                 Entered::NoRoom { counter, value } => {
                     // Only in reach by restocking billions of times: nothing was put back.
                     let reason = format!("{counter} stands at {value} and has no room");
-                    return Err(Failure::Unavailable { reason });
+                    return Err(Failure::unavailable(reason));
                 }
             }
         }
