@@ -1,0 +1,25 @@
+//! What a bulkhead promises, and what it would be without it.
+
+mod isolation;
+#[cfg(feature = "tower")]
+mod layer;
+mod model;
+mod shared;
+
+use std::time::Duration;
+
+use steadfast_time::Monotonic;
+
+use crate::deadline::Deadline;
+
+const fn ms(millis: u64) -> Duration {
+    Duration::from_millis(millis)
+}
+
+const fn at(millis: u64) -> Monotonic {
+    Monotonic::from_start(ms(millis))
+}
+
+const fn by(millis: u64) -> Deadline {
+    Deadline::at(at(millis))
+}

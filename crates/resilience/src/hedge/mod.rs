@@ -1,0 +1,5 @@
+//! To be written: see the module list in the brief.
+
+mod decision;
+
+pub use decision::{Hedged, Withheld, Won};
