@@ -115,6 +115,26 @@ fn nobody_takes_against_a_window_that_has_gone() {
     });
 }
 
+/// Two calls are too old at 1,001 ms. Whoever looks then sees none of them, even if it was the
+/// other who slid the window.
+#[test]
+fn whoever_sees_the_new_slice_sees_what_has_left() {
+    loom::model(|| {
+        let budget = budget(1.0, 0.0);
+        budget.deposit(ms(1));
+        budget.deposit(ms(1));
+        let other = Arc::clone(&budget);
+        let (_, calls) = in_parallel(
+            move || {
+                other.deposit(ms(1_001));
+                0
+            },
+            move || budget.figures(ms(1_001)).calls,
+        );
+        assert!(calls <= 1, "{calls}");
+    });
+}
+
 #[test]
 fn a_take_during_a_roll_over_is_counted_once() {
     loom::model(|| {

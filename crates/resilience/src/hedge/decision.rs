@@ -24,6 +24,8 @@ impl fmt::Display for Hedged {
 pub enum Withheld {
     /// It is not marked as safe to be done twice.
     NotIdempotent,
+    /// The caller is repeating itself already: repeats of repeats multiply.
+    Nested,
     /// Calls are fast enough without.
     Fast {
         /// The 95th percentile.
@@ -72,6 +74,7 @@ impl Withheld {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::NotIdempotent => "not_idempotent",
+            Self::Nested => "nested",
             Self::Fast { .. } => "fast",
             Self::Unknown { .. } => "unknown",
             Self::ErrorBudget { .. } => "error_budget",
@@ -87,6 +90,7 @@ impl fmt::Display for Withheld {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotIdempotent => f.write_str("the call is not marked as safe to repeat"),
+            Self::Nested => f.write_str("the caller is repeating itself already"),
             Self::Fast { p95, threshold } => {
                 write!(f, "p95 is {}, not above {}", Brief(*p95), Brief(*threshold))
             }

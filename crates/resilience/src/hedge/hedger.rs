@@ -139,7 +139,7 @@ impl Hedger {
             repeated: context.repeated,
             deadline: context.deadline,
             after: Ok(Duration::ZERO),
-            slow: figures.delay.unwrap_or(self.options.p95_above),
+            slow: figures.delay.unwrap_or_default().max(self.options.p95_above),
         };
         plan.after = Gate::plan(&self.options, &figures, plan.call(now));
         plan
@@ -196,6 +196,18 @@ impl Hedger {
         let known = |figure| (figure != UNKNOWN).then(|| Duration::from_nanos(figure));
         let observed = if observed == UNKNOWN { 0 } else { observed };
         Figures { observed, median: known(median), p95: known(p95), delay: known(delay) }
+    }
+
+    /// Counts a first attempt's time, as [`Hedger::answered`] does.
+    #[cfg(all(test, steadfast_loom))]
+    pub(super) fn seen(&self, now: Monotonic, took: Duration) {
+        self.latency.record(now, took);
+    }
+
+    /// Counts calls, as [`Hedger::plan`] does.
+    #[cfg(all(test, steadfast_loom))]
+    pub(super) fn called(&self, now: Monotonic, calls: u64) {
+        lock(&self.gate).gate.called(now, calls);
     }
 
     /// Tells the gate of the calls since it was last told, as of then.

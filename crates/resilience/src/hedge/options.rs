@@ -57,8 +57,8 @@ impl Options {
             let allowed = "below 100 %, which is never exceeded";
             return Err(Invalid::new("error_budget_above", self.error_budget_above, allowed));
         }
-        if self.share_max <= Share::NONE || self.share_max > Share::percent(50) {
-            let allowed = "above 0 % (or no hedging at all) and at most 50 %";
+        if self.share_max <= Share::NONE {
+            let allowed = "above 0 %; to hedge nothing, leave hedging out";
             return Err(Invalid::new("share_max", self.share_max, allowed));
         }
         if self.observed_min < 20 {

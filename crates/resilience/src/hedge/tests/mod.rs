@@ -1,0 +1,8 @@
+//! What hedging promises.
+
+mod gate;
+mod hedger;
+#[cfg(feature = "tower")]
+mod layer;
+mod race;
+mod tail;
