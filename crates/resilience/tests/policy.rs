@@ -10,7 +10,9 @@ use steadfast_resilience::deadline::{Context, Deadline};
 use steadfast_resilience::event::{Decision, Recorder};
 use steadfast_resilience::policy::{Options, Policy};
 use steadfast_resilience::timeout::{Attempt as Limit, Scope};
-use steadfast_resilience::{Class, Classified, Error, breaker, budget, bulkhead, retry, timeout};
+use steadfast_resilience::{
+    Class, Classified, Error, Share, breaker, budget, bulkhead, hedge, objective, retry, timeout,
+};
 use steadfast_time::Clock;
 use steadfast_time::sim::Simulation;
 
@@ -385,6 +387,55 @@ fn a_call_that_is_dropped_gives_everything_back() {
     }
 }
 
+/// Thirty calls of 350 ms each, then one whose first attempt is stuck and whose second is quick.
+fn hedged(marked: bool, objective: objective::Options) -> (Duration, Policy, Vec<String>) {
+    let mut sim = Simulation::new(1);
+    let attempt = Limit::Fixed(Duration::from_secs(2));
+    let hedge = hedge::Options { observed_min: 20, share_max: Share::ALL, ..Default::default() };
+    let options = Options {
+        timeout: Some(timeout::Options { attempt, overall: None }),
+        hedge: Some(hedge),
+        objective: Some(objective),
+        ..Options::default()
+    };
+    let (policy, recorder) = policy(&sim, options);
+    let mut answers = vec![(350, Ok(1)); 30];
+    answers.extend([(1_900, Ok(2)), (10, Ok(3))]);
+    let script = Script::new(&sim, answers);
+    let (guarded, clock) = (policy.clone(), sim.clock());
+    let took = sim.block_on(async move {
+        let key = if marked { "k" } else { "" };
+        for _ in 0..30 {
+            guarded.request().key(key).call(|_| script.ask()).await.unwrap();
+            clock.sleep(ms(100)).await;
+        }
+        let start = clock.monotonic();
+        guarded.request().key(key).call(|_| script.ask()).await.unwrap();
+        clock.monotonic() - start
+    });
+    let last = recorder.take().iter().rev().take(2).map(ToString::to_string).collect();
+    (took, policy, last)
+}
+
+#[test]
+fn a_slow_call_gets_a_second_attempt_where_every_gate_agrees() {
+    let (took, policy, last) = hedged(true, objective::Options::default());
+    assert!((ms(350)..ms(400)).contains(&took), "{took:?}");
+    let counters = policy.counters();
+    assert_eq!((counters.hedges, counters.hedges_won, counters.attempts), (1, 1, 32));
+    assert_eq!(counters.indicators().hedged_share, Share::of(1, 31));
+    assert!(last[0].contains("the second attempt answered, the first is cancelled"), "{last:?}");
+    assert!(last[1].contains("a second attempt after 3"), "{last:?}");
+}
+
+#[test]
+fn what_is_not_marked_as_safe_is_never_hedged() {
+    let (took, policy, last) = hedged(false, objective::Options::default());
+    assert_eq!(took, ms(1_900));
+    assert_eq!(policy.counters().hedges, 0);
+    assert!(last[0].ends_with("no hedge: the call is not marked as safe to repeat"), "{last:?}");
+}
+
 #[test]
 fn an_overall_limit_ends_the_attempt_under_way() {
     let mut sim = Simulation::new(1);
@@ -417,6 +468,9 @@ fn options_that_contradict_each_other_are_refused() {
     let timeout = Some(timeout::Options { attempt, overall: Some(ms(99)) });
     let message = build(Options { timeout, ..Options::NONE });
     assert!(message.starts_with("timeout.overall = 99 ms: must be at least 100 ms"), "{message}");
+    let hedge = Some(hedge::Options::default());
+    let message = build(Options { hedge, ..Options::default() });
+    assert!(message.starts_with("objective = none: must be set where"), "{message}");
     let breaker = Some(breaker::Options { minimum_calls: 0, ..breaker::Options::default() });
     let message = build(Options { breaker, ..Options::NONE });
     assert!(message.starts_with("breaker.minimum_calls = 0: must be 1"), "{message}");

@@ -35,7 +35,7 @@ fn call(breaker: &Breaker, second: u64, failed: bool) -> Option<Transition> {
     breaker.record(at(second), granted.unwrap(), failed)
 }
 
-/// Good calls are counted in the word, a failure takes the lock: each counts once.
+/// Good calls are written down in the tally, a failure takes the lock: each counts once.
 fn every_call_counts_once(twin: Twin) {
     loom::model(move || {
         let breaker = breaker(options(8), 1, twin);
@@ -65,8 +65,8 @@ fn adding_blindly_loses_calls() {
 
 #[test]
 #[should_panic(expected = "left: Counts")]
-fn flags_that_stay_while_the_lock_is_held_lose_calls() {
-    every_call_counts_once(Twin::KeepsFlags);
+fn a_tally_that_stays_open_while_it_is_collected_loses_calls() {
+    every_call_counts_once(Twin::StaysOpen);
 }
 
 /// From clean to dirty and back: after a failure has been recorded good calls are written down,

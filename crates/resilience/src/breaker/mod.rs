@@ -89,6 +89,7 @@ mod past;
 mod permit;
 mod shared;
 mod snapshot;
+mod tally;
 mod word;
 
 pub use decision::{Cause, Counts, Forced, Refused, State, Transition};

@@ -9,8 +9,8 @@
 //!   window would forget a good call and remember a good call, so that not writing it down is
 //!   exact;
 //! - a good call otherwise, once there are calls enough for a judgement: it can only lower the
-//!   rates, so it is added to a counter in the word (compare and swap, which fails if anything
-//!   else has changed), and the next who takes the lock puts it into the window first;
+//!   rates, so it is written down on the thread's own line of a [`Tally`] (one compare and swap),
+//!   and the next who takes the lock puts it into the window first;
 //! - a refusal: a load or two.
 //!
 //! All else takes the lock. Everything counts exactly once, in an order that each thread could
@@ -23,7 +23,8 @@ use steadfast_time::Monotonic;
 
 use super::machine::come_back;
 use super::permit::Permit;
-use super::word::{GOOD_MAX, LOCKED, Word};
+use super::tally::{CALLS_MAX, Tally};
+use super::word::Word;
 use super::{
     Acquired, Forced, Grant, Machine, Now, Options, Refused, Snapshot, State, Transition, Window,
 };
@@ -48,12 +49,26 @@ pub struct Breaker {
     /// Whether calls are timed, and whether they are counted by time.
     timed: bool,
     by_time: bool,
-    /// So many good calls are counted in the word at most.
+    /// So many good calls are written down at most before they are put into the window.
     good_max: u32,
     options: Options,
-    machine: Mutex<Machine>,
+    tally: Tally,
+    locked: Line<Mutex<Locked>>,
     #[cfg(test)]
     pub(super) twin: Twin,
+}
+
+/// On a cache line of its own, so that writing it does not slow down those who only read the
+/// word.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Line<T>(T);
+
+#[derive(Debug)]
+struct Locked {
+    machine: Machine,
+    /// Whether good calls may be in the tally.
+    tally_open: bool,
 }
 
 /// Protections that a test can take away, to show that its check would notice.
@@ -63,8 +78,8 @@ pub(super) enum Twin {
     None,
     /// Good calls are added without looking whether the word has changed.
     AddsBlindly,
-    /// The flags stay while the lock is held.
-    KeepsFlags,
+    /// The tally stays open while the lock is held.
+    StaysOpen,
     /// Outcomes of earlier periods are counted.
     MixesPeriods,
 }
@@ -80,7 +95,7 @@ impl Breaker {
             // So many good calls in a row fill the window: then it is clean, and that must be
             // told.
             Window::Count(calls) => (false, calls),
-            Window::Time(_) => (true, GOOD_MAX),
+            Window::Time(_) => (true, CALLS_MAX),
         };
         let this = Self {
             word: AtomicU64::new(Word::new(State::Closed, 0).0),
@@ -92,7 +107,8 @@ impl Breaker {
             by_time,
             good_max,
             options,
-            machine: Mutex::new(machine),
+            tally: Tally::new(),
+            locked: Line(Mutex::new(Locked { machine, tally_open: false })),
             #[cfg(test)]
             twin: Twin::None,
         };
@@ -174,32 +190,17 @@ impl Breaker {
     /// Counts a good call without the lock, if that is exact.
     #[inline]
     fn record_good(&self, at: u64, grant: &Grant) -> bool {
-        let mut bits = self.word.load(Ordering::Acquire);
-        loop {
-            let word = Word(bits);
-            if word.period() != grant.period {
-                return !self.lacks(Twin::MixesPeriods);
-            }
-            if word.is_clean() {
-                return true;
-            }
-            if !word.is_steady() || word.good() + 1 >= self.good_max {
-                return false;
-            }
-            if self.by_time && at >= self.same_slice_until.load(Ordering::Acquire) {
-                return false;
-            }
-            if self.lacks(Twin::AddsBlindly) {
-                self.word.store(word.one_more().0, Ordering::Release);
-                return true;
-            }
-            let (old, new) = (bits, word.one_more().0);
-            let (done, seen) = (Ordering::AcqRel, Ordering::Acquire);
-            match self.word.compare_exchange_weak(old, new, done, seen) {
-                Ok(_) => return true,
-                Err(other) => bits = other,
-            }
+        let word = Word(self.word.load(Ordering::Acquire));
+        if word.period() != grant.period {
+            return !self.lacks(Twin::MixesPeriods);
         }
+        if word.is_clean() {
+            return true;
+        }
+        // Looked at after the tally was: whoever opens it for the next slice has said so before.
+        let same_slice = || !self.by_time || at < self.same_slice_until.load(Ordering::Acquire);
+        let blindly = self.lacks(Twin::AddsBlindly);
+        word.is_steady() && self.tally.add(grant.period, self.good_max, same_slice, blindly)
     }
 
     #[inline(never)]
@@ -241,18 +242,27 @@ impl Breaker {
         }
     }
 
-    /// Does something to the machine: takes what was counted in the word first, and publishes
-    /// what holds afterwards.
+    /// Does something to the machine: puts what was written down elsewhere into it first, and
+    /// publishes what holds afterwards.
     fn with<T>(&self, act: impl FnOnce(&mut Machine) -> T) -> T {
-        let mut machine = lock(&self.machine);
-        let kept = if self.lacks(Twin::KeepsFlags) { !u64::from(GOOD_MAX) } else { LOCKED };
-        let good = Word(self.word.fetch_and(kept, Ordering::AcqRel)).good();
-        if good > 0 {
-            machine.record_good(good);
+        let mut locked = lock(&self.locked.0);
+        let Locked { machine, tally_open } = &mut *locked;
+        if *tally_open {
+            let good = self.tally.collect(self.lacks(Twin::StaysOpen));
+            if good > 0 {
+                machine.record_good(good);
+            }
         }
-        let result = act(&mut machine);
-        // Before the word, so that whoever sees the new word sees these too.
-        self.same_slice_until.store(machine.same_slice_until(), Ordering::Release);
+        let result = act(machine);
+        self.publish(machine, tally_open);
+        result
+    }
+
+    fn publish(&self, machine: &Machine, tally_open: &mut bool) {
+        // Before the word and the tally, so that whoever sees the new ones sees these too.
+        if self.by_time {
+            self.same_slice_until.store(machine.same_slice_until(), Ordering::Release);
+        }
         if let Some(until) = machine.open_until() {
             self.open_until.store(until, Ordering::Release);
         }
@@ -263,8 +273,14 @@ impl Breaker {
         let (steady, exhausted) = (machine.is_steady(), probe_deadline.is_some());
         let clean = steady && machine.is_clean();
         let word = Word::new(machine.state(), machine.period()).flagged(clean, steady, exhausted);
-        self.word.store(word.0, Ordering::Release);
-        result
+        // Only what has changed is written, so that the others' copies stay good.
+        if self.word.load(Ordering::Relaxed) != word.0 {
+            self.word.store(word.0, Ordering::Release);
+        }
+        *tally_open = steady && !clean;
+        if *tally_open {
+            self.tally.open(machine.period());
+        }
     }
 
     /// Whether a protection is off: never, except in tests.

@@ -1,34 +1,23 @@
 //! What everybody may know about a breaker without taking its lock, in one word.
 //!
 //! ```text
-//! 63            32  29 28 27 26  24 23            0
-//! [    period    ][ ][e][s][c][state][    good     ]
+//! 63            32     5 4 3  2    0
+//! [    period    ][   ][e][s][c][state]
 //! ```
 //!
-//! - `good`: good calls that the machine has not been told of yet;
 //! - `c`, clean: another good call would change nothing at all;
-//! - `s`, steady: it would change no decision, and may simply be added to `good`;
+//! - `s`, steady: it would change no decision, and may be written down elsewhere;
 //! - `e`, exhausted: half-open, and all probes are taken.
 //!
-//! Whoever takes the lock first takes `good` away and clears the three flags, in one step; so
-//! nobody can add to a count that has been collected, and all who come meanwhile take the lock
-//! too.
+//! Written by whoever holds the lock, when something has changed.
 
 use super::State;
 
-const GOOD: u64 = (1 << 24) - 1;
-const STATE_SHIFT: u32 = 24;
-const STATE: u64 = 0b111 << STATE_SHIFT;
-const CLEAN: u64 = 1 << 27;
-const STEADY: u64 = 1 << 28;
-const EXHAUSTED: u64 = 1 << 29;
+const STATE: u64 = 0b111;
+const CLEAN: u64 = 1 << 3;
+const STEADY: u64 = 1 << 4;
+const EXHAUSTED: u64 = 1 << 5;
 const PERIOD_SHIFT: u32 = 32;
-
-/// Good calls that fit into a word.
-pub(super) const GOOD_MAX: u32 = GOOD as u32;
-
-/// What stays when the lock is taken.
-pub(super) const LOCKED: u64 = !(GOOD | CLEAN | STEADY | EXHAUSTED);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Word(pub(super) u64);
@@ -42,7 +31,7 @@ impl Word {
             State::HalfOpen => 3,
             State::ForcedOpen => 4,
         };
-        Self(u64::from(period) << PERIOD_SHIFT | code << STATE_SHIFT)
+        Self(u64::from(period) << PERIOD_SHIFT | code)
     }
 
     pub(super) const fn flagged(self, clean: bool, steady: bool, exhausted: bool) -> Self {
@@ -60,7 +49,7 @@ impl Word {
     }
 
     pub(super) const fn state(self) -> State {
-        match (self.0 & STATE) >> STATE_SHIFT {
+        match self.0 & STATE {
             0 => State::Closed,
             1 => State::ForcedClosed,
             2 => State::Open,
@@ -71,15 +60,11 @@ impl Word {
 
     /// Whether every call goes through.
     pub(super) const fn is_closed(self) -> bool {
-        self.0 & STATE <= 1 << STATE_SHIFT
+        self.0 & STATE <= 1
     }
 
     pub(super) const fn period(self) -> u32 {
         (self.0 >> PERIOD_SHIFT) as u32
-    }
-
-    pub(super) const fn good(self) -> u32 {
-        (self.0 & GOOD) as u32
     }
 
     pub(super) const fn is_clean(self) -> bool {
@@ -93,11 +78,6 @@ impl Word {
     pub(super) const fn is_exhausted(self) -> bool {
         self.0 & EXHAUSTED != 0
     }
-
-    /// With one more good call; there must be room.
-    pub(super) const fn one_more(self) -> Self {
-        Self(self.0 + 1)
-    }
 }
 
 #[cfg(test)]
@@ -110,16 +90,13 @@ mod tests {
             [State::Closed, State::ForcedClosed, State::Open, State::HalfOpen, State::ForcedOpen];
         for state in states {
             for period in [0, 1, u32::MAX] {
-                let word = Word::new(state, period).flagged(true, true, true);
-                let full = Word(word.0 | u64::from(GOOD_MAX));
-                assert_eq!((full.state(), full.period(), full.good()), (state, period, GOOD_MAX));
-                assert_eq!(word.one_more().good(), 1);
-                assert_eq!(Word(full.0 & LOCKED), Word::new(state, period));
-                assert!(full.is_clean() && full.is_steady() && full.is_exhausted());
                 let bare = Word::new(state, period);
+                let word = bare.flagged(true, true, true);
+                assert_eq!((word.state(), word.period()), (state, period));
+                assert!(word.is_clean() && word.is_steady() && word.is_exhausted());
                 assert!(!bare.is_clean() && !bare.is_steady() && !bare.is_exhausted());
                 let closed = matches!(state, State::Closed | State::ForcedClosed);
-                assert_eq!(full.is_closed(), closed);
+                assert_eq!(word.is_closed(), closed);
             }
         }
     }

@@ -102,7 +102,7 @@ impl Plan {
 
     /// Why a call that is answered only now got no second attempt; `None` if it was not slow, or
     /// was to get one.
-    pub(super) fn withheld(&self, now: Monotonic) -> Option<Withheld> {
+    pub(crate) fn withheld(&self, now: Monotonic) -> Option<Withheld> {
         self.after.err().filter(|_| now - self.started > self.slow)
     }
 

@@ -61,6 +61,8 @@ impl Inner {
         let place = match self.bulkhead.as_ref().map(|bulkhead| bulkhead.try_acquire()) {
             None => None,
             Some(Ok(place)) => Some(place),
+            // A second attempt beside the first takes a free place, or none.
+            Some(Err(refused)) if hedge => return self.refused(now, refused.into()),
             // Boxed, so that those who need not wait do not carry it around.
             Some(Err(_)) => match Box::pin(self.place(&mut now, context)).await {
                 Ok(place) => place,

@@ -10,6 +10,7 @@ use crate::breaker::Breaker;
 use crate::budget::Budget;
 use crate::bulkhead::Bulkhead;
 use crate::event::{Events, Listener};
+use crate::hedge::Hedger;
 use crate::retry::{Allowance, Retry};
 use crate::timeout::Timeout;
 use crate::{Invalid, objective};
@@ -79,6 +80,7 @@ impl Builder {
         let breaker = options.breaker.map(Breaker::new).transpose()?;
         let bulkhead =
             options.bulkhead.map(|options| Bulkhead::new(&options, clock.clone())).transpose()?;
+        let hedger = options.hedge.map(Hedger::new).transpose()?;
         let objective = options.objective.map(objective::Shared::new).transpose()?;
         let inner = Inner {
             options,
@@ -90,6 +92,7 @@ impl Builder {
             budget,
             breaker,
             bulkhead,
+            hedger,
             objective,
             counters: counters::Shared::default(),
         };

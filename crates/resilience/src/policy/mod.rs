@@ -49,6 +49,7 @@
 mod attempt;
 mod builder;
 mod counters;
+mod hedged;
 mod options;
 mod request;
 mod run;
@@ -70,6 +71,7 @@ use crate::breaker::{self, Breaker};
 use crate::budget::Budget;
 use crate::bulkhead::Bulkhead;
 use crate::event::{Decision, Events};
+use crate::hedge::Hedger;
 use crate::retry::{Repeatable, Retry};
 use crate::timeout::Timeout;
 use crate::{ByError, Classified, Error, objective};
@@ -91,6 +93,7 @@ struct Inner {
     budget: Option<Arc<Budget>>,
     breaker: Option<Breaker>,
     bulkhead: Option<Bulkhead>,
+    hedger: Option<Hedger>,
     objective: Option<objective::Shared>,
     counters: counters::Shared,
 }

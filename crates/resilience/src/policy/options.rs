@@ -1,6 +1,6 @@
 //! One policy, from one set of options.
 
-use crate::{Invalid, breaker, budget, bulkhead, objective, retry, timeout};
+use crate::{Invalid, breaker, budget, bulkhead, hedge, objective, retry, timeout};
 
 /// What a policy is made of. A part that is `None` is not there, and costs nothing.
 ///
@@ -22,6 +22,8 @@ pub struct Options {
     pub breaker: Option<breaker::Options>,
     /// How many attempts at once.
     pub bulkhead: Option<bulkhead::Options>,
+    /// When a slow attempt gets a second one beside it.
+    pub hedge: Option<hedge::Options>,
     /// What counts as good enough: the error budget that hedging looks at.
     pub objective: Option<objective::Options>,
 }
@@ -34,6 +36,7 @@ impl Default for Options {
             budget: Some(budget::Options::default()),
             breaker: Some(breaker::Options::default()),
             bulkhead: None,
+            hedge: None,
             objective: None,
         }
     }
@@ -47,6 +50,7 @@ impl Options {
         budget: None,
         breaker: None,
         bulkhead: None,
+        hedge: None,
         objective: None,
     };
 
@@ -74,7 +78,19 @@ impl Options {
         part(&self.budget, "budget", budget::Options::check)?;
         part(&self.breaker, "breaker", breaker::Options::check)?;
         part(&self.bulkhead, "bulkhead", bulkhead::Options::check)?;
+        part(&self.hedge, "hedge", hedge::Options::check)?;
         part(&self.objective, "objective", objective::Options::check)?;
+        if self.hedge.is_some() {
+            // Both are what hedging looks at before it spends anything.
+            for (key, there) in
+                [("objective", self.objective.is_some()), ("budget", self.budget.is_some())]
+            {
+                if !there {
+                    let allowed = "set where there is hedging, which looks at it first";
+                    return Err(Invalid::new(key, "none", allowed));
+                }
+            }
+        }
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::counters::count;
 use super::{Attempt, Inner, Request};
 use crate::deadline::{Context, Deadline};
 use crate::event::Decision;
+use crate::hedge::Plan;
 use crate::retry::{Machine, Withheld};
 use crate::{Class, Classify, Error, Refusal};
 
@@ -33,10 +34,21 @@ where
         context.repeated = true;
     }
     loop {
+        let plan = inner.plan(now, request.repeatable.is_allowed(), context);
+        let classify = &request.classify;
         let tried = match context.deadline.map_or(Ok(()), |d| d.check(now, Duration::ZERO)) {
-            Ok(()) => inner.attempt(now, (number, false), context, &request.classify, &call).await,
             Err(refused) => inner.refused(now, refused.into()),
+            Ok(()) => match plan.filter(Plan::may_hedge) {
+                None => inner.attempt(now, (number, false), context, classify, &call).await,
+                // Boxed, so that calls that are fast enough do not carry two attempts around.
+                Some(plan) => {
+                    Box::pin(inner.race(plan, number, context, classify, &call)).await
+                }
+            },
         };
+        if let Some(plan) = plan.filter(|plan| !plan.may_hedge()) {
+            inner.unhedged(&plan, &tried);
+        }
         let class = tried.class();
         if !class.is_failure() {
             if let Some(retry) = &inner.retry {

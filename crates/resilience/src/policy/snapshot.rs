@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Counters, Inner};
-use crate::{breaker, budget, objective};
+use crate::{Share, breaker, budget, objective};
 
 /// How a policy stands.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub budget: Option<budget::Figures>,
     /// The bulkhead: attempts at work, attempts that wait.
     pub bulkhead: Option<(u32, u32)>,
+    /// Of the calls lately, how many were hedged.
+    pub hedged_share: Option<Share>,
     /// What is left of the error budget.
     pub objective: Option<objective::Report>,
 }
@@ -35,6 +37,7 @@ impl Snapshot {
             breaker: inner.breaker.as_ref().map(|breaker| breaker.snapshot(now)),
             budget: inner.budget.as_ref().map(|budget| budget.figures(now)),
             bulkhead: inner.bulkhead.as_ref().map(|b| (b.in_use(), b.waiting())),
+            hedged_share: inner.hedger.as_ref().map(|hedger| hedger.share(now)),
             objective: inner.objective.as_ref().map(|objective| objective.report(now)),
         }
     }
