@@ -13,8 +13,9 @@ pub const BODY_BYTES_MAX: usize = 16 * 1024;
 /// client that sends first and listens later hears why. Past this the connection is cut.
 pub const BODY_DISCARD_BYTES_MAX: usize = 16 << 20;
 
-/// How long a request may take when it does not say: the order service's hop budget.
-pub const DEADLINE_DEFAULT: Duration = Duration::from_millis(350);
+/// How long a request may take when it does not say: the gateway's hop budget of 100 ms, and the
+/// order service's of 350 ms.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_millis(450);
 
 /// Longest deadline that a request can ask for; more is cut down to this.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(30);

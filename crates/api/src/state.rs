@@ -14,6 +14,10 @@ use crate::lifecycle::Lifecycle;
 use crate::limits::{DEADLINE_DEFAULT, DEADLINE_MAX, TRACK_KEEP_ALIVE};
 use crate::problem::Problem;
 
+const fn late() -> Error {
+    Error::DeadlineExceeded { what: std::borrow::Cow::Borrowed("not done within the deadline") }
+}
+
 /// What can be set about the public face.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -91,6 +95,6 @@ impl Api {
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Problem> {
         let done = self.clock().timeout(allowed, work).await;
-        Ok(done.unwrap_or(Err(Error::DeadlineExceeded))?)
+        Ok(done.unwrap_or_else(|_| Err(late()))?)
     }
 }

@@ -188,13 +188,28 @@ async fn zones_and_couriers_are_made_and_shown() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deadline_is_kept() {
-    // No place to prepare an order in: the request waits until its time is up.
-    let options = steadfast_dispatch::service::Options { preparing_max: 0, ..Default::default() };
+    // One place to prepare an order in, and nobody who prepares: the second one waits for it.
+    let options = steadfast_dispatch::service::Options { preparing_max: 1, ..Default::default() };
     let world = World::with(options);
     let server = Running::of(&world).await;
-    let headers = [JSON, "Idempotency-Key: k", "x-envoy-expected-rq-timeout-ms: 50"];
+    let send = async |key: &str, ms: u32| {
+        let headers = [
+            JSON.to_owned(),
+            format!("Idempotency-Key: {key}"),
+            format!("x-envoy-expected-rq-timeout-ms: {ms}"),
+        ];
+        let headers: Vec<&str> = headers.iter().map(String::as_str).collect();
+        within(5, server.send("POST /orders", &headers, BENTO.as_bytes())).await
+    };
+    assert_eq!(send("k1", 1_000).await.status, 201);
     let started = world.clock.monotonic();
-    let late = within(5, server.send("POST /orders", &headers, BENTO.as_bytes())).await;
+    let late = send("k2", 50).await;
     assert_eq!((late.status, late.code().as_str()), (504, "deadline_exceeded"));
     assert!(world.clock.monotonic() - started >= std::time::Duration::from_millis(50));
+    // With more time it is told whose policy says no, why, and when to come back.
+    let full = send("k3", 5_000).await;
+    assert_eq!((full.status, full.code().as_str()), (503, "overloaded"));
+    let detail = full.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("bulkhead preparing: 1 of 1 at work"), "{detail}");
+    assert!(full.header("retry-after").is_some());
 }

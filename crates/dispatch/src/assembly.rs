@@ -11,13 +11,15 @@ use futures::future::{BoxFuture, FutureExt};
 use steadfast_coordination::Leases;
 use steadfast_journal::Journal;
 use steadfast_messaging::{Bus, Consumer, Relay, bus, consumer, relay};
+use steadfast_resilience::Invalid;
 use steadfast_time::{Clock, Ids};
 use steadfast_transactions::{DefinitionError, timers::Timers};
 use tokio::sync::watch;
 
 use crate::dispatcher::{Dispatcher, Planner, Ticker};
 use crate::order;
-use crate::provider::{Payment, Stock};
+use crate::policies::Policies;
+use crate::provider::{Guarded, Payment, Stock};
 use crate::saga::{CONSUMER, OrderSaga, SagaOptions};
 use crate::service::{Options, Services};
 
@@ -39,6 +41,8 @@ pub struct Parts<B> {
     pub stock: Arc<dyn Stock>,
     /// The payment service.
     pub payment: Arc<dyn Payment>,
+    /// What stands between the services and what they call.
+    pub policies: Policies,
     /// For the services and the dispatcher.
     pub options: Options,
     /// For the saga.
@@ -52,6 +56,9 @@ pub struct Parts<B> {
 /// Why the parts do not fit together.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The services' options.
+    #[error("the services: {0}")]
+    Services(#[from] Invalid),
     /// The saga's options.
     #[error("the order saga: {0}")]
     Saga(#[from] DefinitionError),
@@ -108,7 +115,11 @@ impl Assembly {
     /// # Errors
     /// See [`Error`].
     pub fn new<B: Bus>(parts: Parts<B>) -> Result<Self, Error> {
-        let Parts { journal, clock, ids, bus, leases, stock, payment, options, .. } = parts;
+        let Parts { journal, clock, ids, bus, leases, stock, payment, policies, .. } = parts;
+        let stock = Arc::new(Guarded::new(stock, policies.stock));
+        let payment = Arc::new(Guarded::new(payment, policies.payment));
+        let options = Options { journal: Some(policies.journal), ..parts.options };
+        options.check()?;
         let services = Services::new(journal.clone(), clock.clone(), ids, options);
         let saga = OrderSaga::new(&services, stock, payment, parts.saga)?;
         let consumer_options = consumer::Options::new(CONSUMER);

@@ -1,5 +1,6 @@
 //! What a service answers when it cannot do what is asked.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use steadfast_journal as journal;
@@ -43,14 +44,17 @@ pub enum Error {
     /// Too much work is under way.
     #[error("{what}; try again in a moment")]
     Overloaded {
-        /// What is full.
-        what: &'static str,
+        /// What is full, and whose policy says so.
+        what: Cow<'static, str>,
         /// When it is worth asking again.
         retry_after: Duration,
     },
     /// The deadline passed. The work may still be done: ask again with the same key.
-    #[error("not done within the deadline; it may still be: ask again with the same key")]
-    DeadlineExceeded,
+    #[error("{what}; it may still be done: ask again with the same key")]
+    DeadlineExceeded {
+        /// Which limit was reached.
+        what: Cow<'static, str>,
+    },
     /// Shutting down, or the storage failed.
     #[error("not available: {reason}")]
     Unavailable {
@@ -82,10 +86,17 @@ impl Error {
             Self::KeyReused => "idempotency_key_reused",
             Self::KeyInFlight { .. } => "idempotency_key_in_flight",
             Self::Overloaded { .. } => "overloaded",
-            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::DeadlineExceeded { .. } => "deadline_exceeded",
             Self::Unavailable { .. } => "unavailable",
             Self::Unreadable(_) => "unreadable",
         }
+    }
+}
+
+impl Error {
+    /// The request's own deadline has passed.
+    pub(crate) const fn late() -> Self {
+        Self::DeadlineExceeded { what: Cow::Borrowed("not done within the deadline") }
     }
 }
 
@@ -105,7 +116,7 @@ impl From<journal::Error> for Error {
     fn from(error: journal::Error) -> Self {
         match error {
             journal::Error::Overloaded { .. } => Self::Overloaded {
-                what: "the journal's queue is full",
+                what: "the journal's queue is full".into(),
                 retry_after: Duration::from_secs(1),
             },
             journal::Error::TooLarge { what, actual, limit } => Self::Invalid(Problem::new(

@@ -21,6 +21,7 @@ pub mod geo;
 pub mod limits;
 pub mod names;
 pub mod order;
+pub mod policies;
 pub mod policy;
 pub mod provider;
 mod repository;

@@ -26,6 +26,13 @@ pub const COURIER_CAPACITY_MAX: u32 = 100_000;
 /// Most orders in dispatch at once in a zone.
 pub const ZONE_CAPACITY_MAX: u32 = 10_000_000;
 
+/// Couriers whose signs of life are watched at once, with up to half a kilobyte each.
+pub const COURIERS_WATCHED_MAX: usize = 1_000_000;
+
+/// Heartbeats that are remembered of each courier: a quarter of an hour of an app's that sends one
+/// every fifteen seconds, in 256 bytes.
+pub const COURIER_SAMPLES: usize = 64;
+
 /// Longest shift.
 pub const SHIFT_MAX: Duration = Duration::from_secs(48 * 3_600);
 
@@ -73,3 +80,18 @@ pub const TRACKERS_MAX: usize = 4_096;
 
 /// Events that a client who follows an order may lag behind before it is cut off.
 pub const TRACKER_LAG_MAX: usize = 256;
+
+/// Calls of one provider at once. At 5 ms a call that is 50,000 a second, more than a journal
+/// takes; at 100 ms still 2,500.
+pub const PROVIDER_CALLS_MAX: u32 = 256;
+
+/// Calls of one provider that wait for a place: as many as orders are prepared at once.
+pub const PROVIDER_WAITS_MAX: u32 = 2_048;
+
+/// Requests that wait for a place among the orders that are being prepared. More would not get
+/// one before their deadline.
+pub const ADMISSION_WAITS_MAX: u32 = 4_096;
+
+/// How long one of them waits at most. The order service has 350 ms; what is left then is still
+/// ten times what a write takes.
+pub const ADMISSION_WAIT_MAX: Duration = Duration::from_millis(250);

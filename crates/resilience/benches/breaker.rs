@@ -89,6 +89,23 @@ mod floor {
     }
 }
 
+/// A `tower` service that does nothing, without any layer.
+mod tower_floor {
+    use std::convert::Infallible;
+    use std::future::ready;
+
+    use futures::FutureExt;
+    use tower::{Service, service_fn};
+
+    use super::*;
+
+    #[divan::bench(threads = THREADS, sample_size = FEWER_TURNS)]
+    fn no_layer(bencher: Bencher) {
+        let service = service_fn(|()| ready(Ok::<_, Infallible>(nothing().is_ok())));
+        bencher.with_inputs(|| service).bench_refs(|service| service.call(()).now_or_never());
+    }
+}
+
 mod ours {
     use super::*;
 

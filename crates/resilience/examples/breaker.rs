@@ -23,7 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let breaker = Breaker::new(options)?;
 
     println!("second  state      answered  waited in vain  refused at once");
-    let (mut lost, mut spared) = (0, 0);
+    let (mut lost, mut spared, mut too_careful) = (0, 0, 0);
     for second in 0..80_u64 {
         let (mut answered, mut in_vain, mut refused) = (0, 0, 0);
         let mut said = Vec::new();
@@ -48,7 +48,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             }
         }
         lost += in_vain;
-        spared += refused;
+        if OUTAGE.contains(&second) {
+            spared += refused;
+        } else {
+            too_careful += refused;
+        }
         let quiet = said.is_empty() && second % 10 != 0;
         if !quiet {
             let state = breaker.state().to_string();
@@ -63,6 +67,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!();
     println!("without a breaker {without} calls would have hung for a second each;");
     println!("with it {lost} did, and {spared} were told at once to come back later.");
+    println!("The price: {too_careful} were refused when it was up again, before the next probe.");
+    println!();
     println!("{}", breaker.snapshot(&clock));
     if breaker.state() == State::Closed { Ok(()) } else { Err("it should have closed".into()) }
 }

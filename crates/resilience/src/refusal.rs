@@ -57,10 +57,21 @@ impl Refusal {
         }
     }
 
+    /// Whether it was time that ran out, here or in a queue.
+    #[must_use]
+    pub const fn is_late(&self) -> bool {
+        match self {
+            Self::Deadline(_) => true,
+            Self::Bulkhead(refused) => matches!(refused.reason, bulkhead::Reason::Deadline),
+            Self::Shed(refused) => matches!(refused.reason, shed::Reason::Deadline),
+            Self::Breaker(_) | Self::Limit(_) | Self::Budget(_) => false,
+        }
+    }
+
     /// The status for whoever asked over HTTP: 504 when time ran out, otherwise 503.
     #[must_use]
     pub const fn status(&self) -> u16 {
-        if matches!(self, Self::Deadline(_)) { 504 } else { 503 }
+        if self.is_late() { 504 } else { 503 }
     }
 }
 

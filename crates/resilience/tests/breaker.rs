@@ -1,4 +1,5 @@
 //! What a breaker promises, with the published values.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::time::Duration;
 
@@ -202,6 +203,12 @@ fn a_cancelled_probe_gives_its_place_back() {
     assert!(third.as_ref().is_ok_and(Permit::is_probe));
     assert!(breaker.permit(at(60)).0.is_err());
     assert_eq!(second.unwrap().success(at(60)), None);
+    // The twin: a place that is not given back stays taken.
+    let other = Breaker::new(Options { probes: 1, ..Options::default() }).unwrap();
+    open(&other, at(0));
+    std::mem::forget(other.permit(at(60)).0.unwrap());
+    assert!(other.permit(at(61)).0.is_err());
+
     assert_eq!(third.unwrap().success(at(60)).map(|told| told.to), Some(State::Closed));
 }
 
@@ -337,4 +344,29 @@ fn two_threads_count_every_call() {
         scope.spawn(turns);
     });
     assert_eq!(breaker.snapshot(at(0)).counts, Counts { calls: 40_000, failed: 398, slow: 0 });
+}
+
+/// The same by time, where what was written down belongs to the slice that it was written in.
+#[test]
+fn two_threads_count_every_call_also_by_time() {
+    let options = Options {
+        window: Window::Time(Duration::from_secs(100)),
+        failure_rate: Share::ALL,
+        minimum_calls: 1_000,
+        ..Options::default()
+    };
+    let breaker = Breaker::new(options).unwrap();
+    let turns = || {
+        for turn in 0..20_000 {
+            let told = call(&breaker, millis(turn), turn % 100 == 7);
+            assert_eq!(told, None);
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(turns);
+        scope.spawn(turns);
+    });
+    let all = Counts { calls: 40_000, failed: 400, slow: 0 };
+    assert_eq!(breaker.snapshot(at(99)).counts, all);
+    assert_eq!(breaker.snapshot(at(121)).counts, Counts::default());
 }

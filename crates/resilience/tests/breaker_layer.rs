@@ -1,5 +1,6 @@
 //! The breaker around a `tower` service, in simulated time.
 #![cfg(feature = "tower")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

@@ -7,6 +7,7 @@
 //! cargo test -p steadfast-resilience --all-features --test rivals_breaker -- --nocapture
 //! ```
 #![cfg(feature = "tower")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::cell::Cell;
 use std::future::{Future, pending, ready};

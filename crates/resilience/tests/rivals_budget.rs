@@ -4,6 +4,7 @@
 //! mends it (tower#857) makes this fail and the table in the documentation is put right.
 //!
 //! `cargo test -p steadfast-resilience --test rivals_budget -- --nocapture` prints the table.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::time::Duration;
 

@@ -43,10 +43,10 @@ pub enum RetryError {
 }
 
 impl Retry {
-    /// 200 ms, doubling up to 60 s, and 6 attempts: about 6 s of patience with somebody who is
+    /// 100 ms, doubling up to 60 s, and 7 attempts: about 5 s of patience with somebody who is
     /// away, and one attempt a minute for as long as it takes where giving up is not possible.
     pub const DEFAULT: Self =
-        Self { base: Duration::from_millis(200), cap: Duration::from_secs(60), attempts: 6 };
+        Self { base: Duration::from_millis(100), cap: Duration::from_secs(60), attempts: 7 };
 
     pub(crate) fn check(&self) -> Result<(), RetryError> {
         let Self { base, cap, attempts } = *self;

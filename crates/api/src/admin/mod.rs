@@ -9,6 +9,9 @@
 //! | `GET /healthz` | 200 while the process is alive at all |
 //! | `GET /readyz` | 200 when it can take work, or 503, and why |
 //! | `GET /metrics` | Prometheus' text format |
+//! | `GET /policies`, `GET /policies/{name}` | circuits, budgets, bulkheads; one with its decisions |
+//! | `POST /policies/{name}/breaker` | force a circuit open or closed, or leave it to itself |
+//! | `GET /slo` | indicators and error budgets |
 //! | `POST /drain` | take no new work; the process ends once what is at work is done |
 //! | `GET /sagas`, `GET /sagas/{id}` | those that need attention; one with its history |
 //! | `POST /sagas/{id}/retry`, `…/skip`, `…/resolve` | an operator's decision |
@@ -17,6 +20,7 @@
 
 mod dead_letters;
 mod health;
+mod policies;
 mod port;
 mod sagas;
 
@@ -27,8 +31,8 @@ use axum::Router;
 use steadfast_time::Clock;
 
 pub use port::{
-    Answer, DeadLetterAdmin, Error, Finding, ListDeadLetters, ListSagas, Page, Replay, Resolve,
-    Retry, SagaAdmin, Skip,
+    Answer, DeadLetterAdmin, Error, Finding, Force, ForcedState, ListDeadLetters, ListSagas, Page,
+    PolicyAdmin, Replay, Resolve, Retry, SagaAdmin, Skip,
 };
 
 use crate::lifecycle::Lifecycle;
@@ -46,19 +50,27 @@ pub struct Admin {
     metrics: Render,
     sagas: Option<Arc<dyn SagaAdmin>>,
     dead_letters: Option<Arc<dyn DeadLetterAdmin>>,
+    policies: Option<Arc<dyn PolicyAdmin>>,
 }
 
 impl Admin {
     /// Health, readiness, metrics and draining; nothing else yet.
     #[must_use]
     pub fn new(clock: Clock, lifecycle: Lifecycle, metrics: Render) -> Self {
-        Self { clock, lifecycle, metrics, sagas: None, dead_letters: None }
+        Self { clock, lifecycle, metrics, sagas: None, dead_letters: None, policies: None }
     }
 
     /// With the sagas of this process.
     #[must_use]
     pub fn with_sagas(mut self, sagas: Arc<dyn SagaAdmin>) -> Self {
         self.sagas = Some(sagas);
+        self
+    }
+
+    /// With the policies of this process.
+    #[must_use]
+    pub fn with_policies(mut self, policies: Arc<dyn PolicyAdmin>) -> Self {
+        self.policies = Some(policies);
         self
     }
 
@@ -76,6 +88,7 @@ impl fmt::Debug for Admin {
             .field("lifecycle", &self.lifecycle)
             .field("sagas", &self.sagas.is_some())
             .field("dead_letters", &self.dead_letters.is_some())
+            .field("policies", &self.policies.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -117,6 +130,15 @@ pub fn admin_router(admin: Admin) -> Router {
             .route("/sagas/{id}/skip", post("admin_skip_step", sagas::skip))
             .route("/sagas/{id}/resolve", post("admin_resolve_step", sagas::resolve));
         router = router.merge(sagas.with_state(state));
+    }
+    if let Some(part) = admin.policies.clone() {
+        let state = With { part, clock: clock.clone() };
+        let policies = Router::new()
+            .route("/policies", get("admin_list_policies", policies::list))
+            .route("/policies/{id}", get("admin_get_policy", policies::get))
+            .route("/policies/{id}/breaker", post("admin_force_breaker", policies::force))
+            .route("/slo", get("admin_slo", policies::slo));
+        router = router.merge(policies.with_state(state));
     }
     if let Some(part) = admin.dead_letters.clone() {
         let state = With { part, clock };

@@ -140,6 +140,45 @@ pub enum Finding {
     NotDone,
 }
 
+/// An operator's word on a circuit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Force {
+    /// What it is to be.
+    pub state: ForcedState,
+    /// Who decides it; goes to the log.
+    #[serde(default = "operator")]
+    pub by: String,
+}
+
+/// What a circuit can be forced to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ForcedState {
+    /// No call goes through.
+    Open,
+    /// Every call goes through, whatever comes of it.
+    Closed,
+    /// As the calls say.
+    Auto,
+}
+
+/// What stands between the parts of a process, for an operator.
+pub trait PolicyAdmin: Send + Sync {
+    /// All policies as they stand.
+    fn list(&self) -> Answer<'_, Vec<Value>>;
+
+    /// One, with what it decided lately.
+    fn get(&self, name: String) -> Answer<'_, Value>;
+
+    /// Takes the judgement out of a breaker's hands, or gives it back. Answers with the policy as
+    /// it is then.
+    fn force(&self, name: String, force: Force) -> Answer<'_, Value>;
+
+    /// The indicators and the error budgets.
+    fn slo(&self) -> Answer<'_, Value>;
+}
+
 fn operator() -> String {
     "operator".to_owned()
 }

@@ -81,6 +81,8 @@ codes! {
     DeadLetterNotFound = "dead_letter_not_found", NOT_FOUND, "There is no such dead letter",
         "It was replayed or discarded, or never was; `GET /dead-letters` on the admin listener \
          lists those that there are.";
+    PolicyNotFound = "policy_not_found", NOT_FOUND, "There is no such policy",
+        "`GET /policies` on the admin listener lists those that there are.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not take this method",
         "The header `Allow` lists the methods that it takes.";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
@@ -94,6 +96,8 @@ codes! {
     DeadLetterState = "dead_letter_state", CONFLICT, "This cannot be done to the dead letter now",
         "Letters of a key go in their order, and one replay or discard is done at a time. `detail` \
          names what must come first.";
+    PolicyState = "policy_state", CONFLICT, "The policy is not in a state for this",
+        "`detail` says why; a policy without a breaker has none to force.";
     OfferClosed = "offer_closed", GONE, "The offer is not open any more",
         "It was declined, withdrawn, or replaced by another. Do not repeat the request; ask for \
          the courier's offers again.";
@@ -116,7 +120,7 @@ codes! {
          the request took effect: send it again after `Retry-After`, with the same key.";
     DeadlineExceeded = "deadline_exceeded", GATEWAY_TIMEOUT, "Not done within the deadline",
         "The work may still be done: send the request again with the same key to find out. The \
-         deadline is what `x-envoy-expected-rq-timeout-ms` says, or else 350 ms.";
+         deadline is what `x-envoy-expected-rq-timeout-ms` says, or else 450 ms.";
     Unreadable = "unreadable", INTERNAL_SERVER_ERROR, "What is stored cannot be read",
         "The journal holds something that this version does not understand, most likely because \
          a newer version wrote it. The server's log names it.";

@@ -29,7 +29,7 @@ impl From<Error> for Problem {
             | Error::Refused(_)
             | Error::VersionMismatch { .. }
             | Error::KeyReused
-            | Error::DeadlineExceeded => Self::new(code, error.to_string()),
+            | Error::DeadlineExceeded { .. } => Self::new(code, error.to_string()),
         }
     }
 }
@@ -79,8 +79,8 @@ mod tests {
             (Error::VersionMismatch { expected: 1, actual: 2 }, Code::VersionMismatch, 412),
             (Error::KeyReused, Code::KeyReused, 422),
             (Error::KeyInFlight { retry_after }, Code::KeyInFlight, 409),
-            (Error::Overloaded { what: "full", retry_after }, Code::Overloaded, 503),
-            (Error::DeadlineExceeded, Code::DeadlineExceeded, 504),
+            (Error::Overloaded { what: "full".into(), retry_after }, Code::Overloaded, 503),
+            (Error::DeadlineExceeded { what: "late".into() }, Code::DeadlineExceeded, 504),
             (Error::Unavailable { reason: secret() }, Code::Unavailable, 503),
             (Error::Unreadable(secret()), Code::Unreadable, 500),
         ]

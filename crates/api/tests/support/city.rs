@@ -7,6 +7,7 @@ use steadfast_api::{Api, Lifecycle, Options, router};
 use steadfast_coordination::{self as coordination, Leases, MemoryTokens};
 use steadfast_dispatch::names::OrderId;
 use steadfast_dispatch::order::{Item, Money};
+use steadfast_dispatch::policies::Policies;
 use steadfast_dispatch::provider::{Answer, Call, Payment, Stock};
 use steadfast_dispatch::saga::SagaOptions;
 use steadfast_dispatch::service::Options as ServiceOptions;
@@ -68,6 +69,7 @@ impl City {
         let leases = coordination::Options::default();
         let leases = Leases::new(Arc::new(coordinator), clock.clone(), leases).unwrap();
         let bus = Arc::new(Embedded::new(bus::embedded::Options::default()));
+        let policies = Policies::standard(&clock);
         let mut assembly = Assembly::new(Parts {
             journal,
             clock: clock.clone(),
@@ -77,6 +79,7 @@ impl City {
             planner: Arc::new(Inline),
             stock: Arc::new(Agreeable),
             payment: Arc::new(Agreeable),
+            policies,
             options: ServiceOptions::default(),
             saga: SagaOptions::default(),
             relay: relay::Options::default(),

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use steadfast_journal::Event;
-use steadfast_time::Timestamp;
+use steadfast_time::{Monotonic, Timestamp};
 
-use super::{Board, Trip};
+use super::{Board, Moment, Trip};
 use crate::names::{CourierId, OfferId, OrderId};
 use crate::order::{EventError, Order, OrderEvent, Status};
 
@@ -35,7 +35,15 @@ impl Board {
     }
 
     /// Applies an event of an order that the board follows; anything it has seen is skipped.
-    pub(crate) fn apply(&mut self, id: OrderId, event: &Event) -> Result<(), EventError> {
+    ///
+    /// `now` is when it is applied: what couriers did is a sign of life, and this process learns
+    /// of it now, also when they told another one.
+    pub(crate) fn apply(
+        &mut self,
+        id: OrderId,
+        event: &Event,
+        now: Monotonic,
+    ) -> Result<(), EventError> {
         let Some(order) = self.orders.get_mut(&id) else { return Ok(()) };
         if event.version <= order.version {
             return Ok(());
@@ -78,6 +86,7 @@ impl Board {
                             (self.couriers.get_mut(&offer.courier), dropoff)
                     {
                         courier.delivered(place, at, settle);
+                        self.acted(&offer.courier, Moment { at, monotonic: now });
                     }
                     self.left_trip(id, offer.offer, &offer.courier);
                 }

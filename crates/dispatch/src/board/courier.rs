@@ -13,6 +13,8 @@ pub(crate) struct Courier {
     /// Where the courier was last known to be.
     pub(crate) location: Location,
     pub(crate) seen_at: Timestamp,
+    /// Whether there has been a sign of life lately; see [`super::life`].
+    pub(super) is_there: bool,
     /// Where and when the courier became free last, or began.
     pub(super) base: Location,
     pub(super) base_at: Timestamp,
@@ -34,6 +36,7 @@ impl Courier {
             shift,
             location,
             seen_at: now,
+            is_there: true,
             base: location,
             base_at: starts_at,
             orders: 0,
@@ -44,8 +47,7 @@ impl Courier {
         }
     }
 
-    pub(super) fn set_shift(&mut self, shift: Shift, now: Timestamp) {
-        self.seen_at = self.seen_at.max(now);
+    pub(super) fn set_shift(&mut self, shift: Shift) {
         // A new place to start from counts; the same shift sent again does not undo what the
         // courier has done since.
         if shift.location != self.shift.location || shift.starts_at > self.shift.ends_at {
@@ -57,13 +59,10 @@ impl Courier {
         self.shift = shift;
     }
 
-    pub(super) fn heartbeat(&mut self, location: Option<Location>, now: Timestamp) {
-        self.seen_at = self.seen_at.max(now);
-        if let Some(location) = location {
-            self.location = location;
-            if self.trips.is_empty() {
-                self.base = location;
-            }
+    pub(super) fn moved(&mut self, location: Location) {
+        self.location = location;
+        if self.trips.is_empty() {
+            self.base = location;
         }
     }
 
@@ -74,9 +73,9 @@ impl Courier {
         (self.base, self.base_at) = (place, at + settle);
     }
 
-    /// Whether there has been a sign of life lately.
-    pub(super) fn is_alive(&self, now: Timestamp, timeout: Option<Duration>) -> bool {
-        timeout.is_none_or(|timeout| now.since(self.seen_at) <= timeout)
+    /// Whether the courier works now.
+    pub(super) fn is_on_shift(&self, now: Timestamp) -> bool {
+        self.shift.starts_at <= now && now <= self.shift.ends_at
     }
 
     /// Orders that the courier could still take.

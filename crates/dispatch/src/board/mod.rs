@@ -7,6 +7,7 @@
 mod apply;
 mod courier;
 mod estimate;
+mod life;
 mod snapshot;
 mod zone;
 
@@ -17,8 +18,11 @@ use std::time::Duration;
 use steadfast_time::Timestamp;
 
 pub(crate) use courier::Courier;
+pub(crate) use life::{Life, Moment};
 pub(crate) use snapshot::{Match, Round};
 pub(crate) use zone::Zone;
+
+use life::Sign;
 
 use crate::courier::{AssignedOrder, AssignmentView, OfferView, OfferedOrder, Shift};
 use crate::geo::Location;
@@ -35,7 +39,6 @@ pub(crate) struct Rules {
     pub(crate) service: ServiceTimes,
     pub(crate) settle: Duration,
     pub(crate) stacking: bool,
-    pub(crate) heartbeat_timeout: Option<Duration>,
     pub(crate) default_capacity: u32,
 }
 
@@ -57,10 +60,12 @@ pub(crate) struct Board {
     couriers: BTreeMap<CourierId, Courier>,
     orders: HashMap<OrderId, Arc<Order>>,
     trips: HashMap<OfferId, Trip>,
+    /// The watch over signs of life; without it everybody counts as being there.
+    life: Option<Life>,
 }
 
 impl Board {
-    pub(crate) fn new(rules: Rules) -> Self {
+    pub(crate) fn new(rules: Rules, life: Option<Life>) -> Self {
         let mut zones = BTreeMap::new();
         let settings = ZoneSettings { capacity: rules.default_capacity, area: None, policy: None };
         zones.insert(ZoneId::default_zone(), Zone::new(settings));
@@ -70,6 +75,7 @@ impl Board {
             couriers: BTreeMap::new(),
             orders: HashMap::new(),
             trips: HashMap::new(),
+            life,
         }
     }
 
@@ -124,8 +130,8 @@ impl Board {
         self.couriers.get(id)
     }
 
-    /// Sets or changes a shift.
-    pub(crate) fn set_shift(&mut self, id: &CourierId, shift: Shift, now: Timestamp) {
+    /// Sets or changes a shift; also a sign of life.
+    pub(crate) fn set_shift(&mut self, id: &CourierId, shift: Shift, now: Moment) {
         if let Some(known) = self.couriers.get(id)
             && known.shift.zone != shift.zone
         {
@@ -136,11 +142,12 @@ impl Board {
         zone.couriers.insert(id.clone());
         zone.dirty = true;
         match self.couriers.get_mut(id) {
-            Some(courier) => courier.set_shift(shift, now),
+            Some(courier) => courier.set_shift(shift),
             None => {
-                self.couriers.insert(id.clone(), Courier::new(shift, now));
+                self.couriers.insert(id.clone(), Courier::new(shift, now.at));
             }
         }
+        self.sign(id, Sign::Shift, now);
         self.reckon(id);
     }
 
@@ -155,23 +162,13 @@ impl Board {
         self.reckon(id);
     }
 
-    /// Notes a sign of life; says whether the courier is known.
-    pub(crate) fn heartbeat(
-        &mut self,
-        id: &CourierId,
-        location: Option<Location>,
-        now: Timestamp,
-    ) -> bool {
-        let timeout = self.rules.heartbeat_timeout;
-        let Some(courier) = self.couriers.get_mut(id) else { return false };
-        let was_alive = courier.is_alive(now, timeout);
-        courier.heartbeat(location, now);
-        let zone_if_back = (!was_alive).then(|| courier.shift.zone.clone());
-        self.reckon(id);
-        if let Some(zone) = zone_if_back {
-            self.zone_mut(&zone).dirty = true;
+    /// Notes a heartbeat of a courier who is known.
+    pub(crate) fn heartbeat(&mut self, id: &CourierId, location: Option<Location>, now: Moment) {
+        if let (Some(courier), Some(location)) = (self.couriers.get_mut(id), location) {
+            courier.moved(location);
         }
-        true
+        self.sign(id, Sign::Heartbeat, now);
+        self.reckon(id);
     }
 
     pub(crate) fn order(&self, id: OrderId) -> Option<&Arc<Order>> {

@@ -40,7 +40,7 @@ impl Board {
         for courier_id in &zone.couriers {
             let Some(courier) = self.couriers.get(courier_id) else { continue };
             let over = courier.shift.ends_at < now;
-            if over || !courier.is_alive(now, self.rules.heartbeat_timeout) {
+            if over || !courier.is_there {
                 continue;
             }
             let idle = courier.trips.is_empty() && courier.reserved == 0 && courier.free_at <= now;

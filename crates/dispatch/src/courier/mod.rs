@@ -1,8 +1,10 @@
 //! Couriers: shifts, heartbeats, offers and assignments.
 
+pub mod liveness;
 mod shift;
 mod view;
 
+pub use liveness::Liveness;
 pub use shift::{Heartbeat, Shift, ShiftRequest};
 pub use view::{AssignedOrder, AssignmentView, CourierView, OfferView, OfferedOrder};
 

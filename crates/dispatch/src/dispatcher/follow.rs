@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 use steadfast_journal::{Event, Position, Store};
-use steadfast_time::Timestamp;
 
 use crate::Error;
-use crate::courier::{self, Shift};
+use crate::board::Moment;
+use crate::courier;
 use crate::draft::{COURIER_PLACES, CourierPlace, OPEN_ORDERS};
-use crate::names::{CourierId, OrderId, ZoneId};
+use crate::names::{OrderId, ZoneId};
 use crate::order;
 use crate::service::Core;
 use crate::service::admission;
@@ -24,14 +24,14 @@ pub(super) fn load(core: &Core) -> Result<Position, Error> {
     // Read first: whatever is committed while the records are read comes again in the feed,
     // and the board knows by its version what it has seen.
     let position = store.head()?.position;
-    let now = core.clock.now();
+    let now = core.moment();
     each_record(store, ZONES, |key, value| {
         let settings: ZoneSettings = parse(value)?;
         core.board().set_zone(&name::<ZoneId>(key)?, settings);
         Ok(())
     })?;
     each_record(store, COURIERS, |key, value| {
-        set_shift(core, &name(key)?, parse(value)?, now);
+        core.board().set_shift(&name(key)?, parse(value)?, now);
         Ok(())
     })?;
     each_record(store, COURIER_PLACES, |key, value| {
@@ -69,6 +69,7 @@ fn each_record(
 /// Applies what has been committed.
 pub(super) fn apply(core: &Core, events: &[Event]) -> Result<(), Error> {
     let nobody_follows = core.trackers.is_empty();
+    let now = core.clock.monotonic();
     for event in events {
         match event.stream.category() {
             order::CATEGORY => {
@@ -89,12 +90,12 @@ pub(super) fn apply(core: &Core, events: &[Event]) -> Result<(), Error> {
                         let order = core.repository.observe(id, event)?;
                         core.board().open(order);
                     }
-                    _ => core.board().apply(id, event)?,
+                    _ => core.board().apply(id, event, now)?,
                 }
             }
             courier::CATEGORY => {
-                let shift = parse(&event.payload)?;
-                set_shift(core, &name(event.stream.key())?, shift, event.at);
+                let (id, shift) = (name(event.stream.key())?, parse(&event.payload)?);
+                core.board().set_shift(&id, shift, Moment { at: event.at, monotonic: now });
             }
             zone::CATEGORY => {
                 let settings = parse(&event.payload)?;
@@ -104,10 +105,6 @@ pub(super) fn apply(core: &Core, events: &[Event]) -> Result<(), Error> {
         }
     }
     Ok(())
-}
-
-fn set_shift(core: &Core, id: &CourierId, shift: Shift, seen: Timestamp) {
-    core.board().set_shift(id, shift, seen);
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &[u8]) -> Result<T, Error> {

@@ -9,7 +9,7 @@ use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
 use steadfast_coordination::Leases;
 use steadfast_journal::Position;
-use steadfast_time::{Monotonic, Timestamp};
+use steadfast_time::Monotonic;
 use tokio::sync::{mpsc, oneshot};
 
 use super::follow;
@@ -17,6 +17,7 @@ use super::leases::{Change, ZoneLeases};
 use super::offer::{Outcome, Work};
 use super::planner::{Inline, Planner};
 use crate::Error;
+use crate::board::Moment;
 use crate::names::ZoneId;
 use crate::policy::{Batch, Nearest, Policy};
 use crate::service::{Core, Services};
@@ -27,6 +28,9 @@ const EVENTS: usize = 1_024;
 
 /// How long a zone rests whose write failed for want of room in the journal.
 const REST: Duration = Duration::from_millis(20);
+
+/// How long a dispatcher waits that does nothing but when it is told to.
+const IDLE: Duration = Duration::from_secs(3_600);
 
 /// How far a zone's dispatcher is.
 #[derive(Default)]
@@ -164,17 +168,18 @@ impl Dispatcher {
 
     /// Starts a write in every zone that has something to do and none under way.
     fn dispatch(&mut self) {
+        let now = self.core.moment();
+        self.core.board().watch(now);
         let asked = !self.asked.is_empty();
         self.waiting.append(&mut self.asked);
         if asked || self.core.options.self_driven {
-            let (now, monotonic) = (self.core.clock.now(), self.core.clock.monotonic());
             let zones: Vec<ZoneId> = {
                 let board = self.core.board();
                 let idle = board.zones().filter(|(_, zone)| !zone.writing);
                 idle.map(|(id, _)| id.clone()).collect()
             };
             for zone in zones {
-                if let Some(mut work) = self.decide(zone, now, monotonic, asked) {
+                if let Some(mut work) = self.decide(zone, now, asked) {
                     let (core, planner) = (Arc::clone(&self.core), Arc::clone(&self.planner));
                     let write = async move {
                         let outcome = work.carry_out(&core, &*planner).await;
@@ -196,8 +201,7 @@ impl Dispatcher {
     fn decide(
         &mut self,
         zone: ZoneId,
-        now: Timestamp,
-        monotonic: Monotonic,
+        Moment { at: now, monotonic }: Moment,
         asked: bool,
     ) -> Option<Work> {
         let mut board = self.core.board();
@@ -284,12 +288,16 @@ impl Dispatcher {
     /// When something is to be done without anything happening.
     fn wakes_at(&self) -> Monotonic {
         let core = &self.core;
-        let (now, monotonic) = (core.clock.now(), core.clock.monotonic());
-        let mut wakes_at = monotonic + core.options.tick;
-        if !core.options.self_driven {
-            return monotonic + Duration::from_secs(3_600);
-        }
+        let Moment { at: now, monotonic } = core.moment();
         let board = core.board();
+        let longest = if core.options.self_driven { core.options.tick } else { IDLE };
+        let mut wakes_at = monotonic + longest;
+        if let Some(watches_at) = board.watches_at(monotonic) {
+            wakes_at = wakes_at.min(watches_at);
+        }
+        if !core.options.self_driven {
+            return wakes_at;
+        }
         for (id, zone) in board.zones() {
             if zone.writing || zone.token.is_none() {
                 continue;

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use steadfast_journal::{self as journal, Refusal, Write};
 
+use steadfast_resilience::Error as Guarded;
+
 use super::Core;
 use super::setting::Setting;
 use crate::Error;
 use crate::courier::{
-    self, AssignedOrder, AssignmentView, CourierView, Heartbeat, OfferView, Shift, ShiftRequest,
+    self, AssignedOrder, AssignmentView, CourierView, Heartbeat, Liveness, OfferView, Shift,
+    ShiftRequest,
 };
 use crate::draft::{Capacity, Draft};
 use crate::limits::CONFLICT_RETRIES_MAX;
@@ -41,7 +44,8 @@ impl Couriers {
         request: ShiftRequest,
     ) -> Result<CourierView, Error> {
         let core = &*self.core;
-        let now = core.clock.now();
+        let moment = core.moment();
+        let now = moment.at;
         request.check(core.options.locations, now)?;
         let zone = request.zone.unwrap_or_else(|| core.board().zone_of(&request.location));
         let shift = Shift {
@@ -55,7 +59,7 @@ impl Couriers {
         SHIFT.put(core, now, id.as_str(), &shift).await?;
         let view = {
             let mut board = core.board();
-            board.set_shift(&id, shift, now);
+            board.set_shift(&id, shift, moment);
             board.courier(&id).map(|courier| courier.view(&id))
         };
         core.wake.notify_one();
@@ -71,8 +75,9 @@ impl Couriers {
         board.courier(id).map(|courier| courier.view(id)).ok_or_else(|| not_found(id))
     }
 
-    /// A sign of life. Signs of life are not stored: after a restart, everybody on shift counts
-    /// as just seen.
+    /// A heartbeat: a sign of life, and one more sample of the rhythm in which this courier's app
+    /// sends them ([`courier::liveness`]). Signs of life are not stored: after a restart, everybody
+    /// on shift counts as just seen.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Invalid`].
@@ -81,13 +86,21 @@ impl Couriers {
         if let Some(location) = &beat.location {
             order::check_location("location", location, core.options.locations)?;
         }
-        let now = core.clock.now();
+        let now = core.moment();
         let view = {
             let mut board = core.board();
             board.heartbeat(id, beat.location, now);
             board.courier(id).map(|courier| courier.view(id))
         };
         view.ok_or_else(|| not_found(id))
+    }
+
+    /// What the watch over the couriers' signs of life has come to; `None` when nobody is watched
+    /// ([`super::Options::heartbeat_timeout`]).
+    #[must_use]
+    pub fn liveness(&self) -> Option<Liveness> {
+        let now = self.core.clock.monotonic();
+        self.core.board().liveness(now)
     }
 
     /// The open offers of a courier, those that end first in front.
@@ -201,14 +214,19 @@ impl Couriers {
                 Err(_) => continue,
             }
             if !write.appends.is_empty() {
-                match core.journal.commit(write).await {
+                match core.commit(write).await {
                     Ok(_) => {}
-                    Err(journal::Error::Refused(Refusal::Conflict { .. })) => continue,
+                    Err(Guarded::Call(journal::Error::Refused(Refusal::Conflict { .. }))) => {
+                        continue;
+                    }
                     Err(error) => return Err(error.into()),
                 }
             }
             for order in &trip {
                 core.repository.put(Arc::clone(order));
+            }
+            if core.options.heartbeat_timeout.is_some() {
+                core.board().acted(&courier, core.moment());
             }
             let view = |order: &Arc<Order>| AssignedOrder { id: order.id, status: order.status };
             let orders = trip.iter().map(view).collect();

@@ -1,6 +1,7 @@
 //! The services: what the outside can ask for.
 
 pub(crate) mod admission;
+mod commit;
 pub(crate) mod couriers;
 mod inflight;
 mod key;
@@ -11,6 +12,7 @@ mod setting;
 mod tracking;
 pub(crate) mod zones;
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ pub use tracking::Tracking;
 pub use zones::Zones;
 
 use crate::Error;
-use crate::board::{Board, Rules};
+use crate::board::{Board, Life, Moment, Rules};
 use crate::repository::Repository;
 use admission::Admission;
 use list::OrderList;
@@ -51,6 +53,10 @@ pub(crate) struct Core {
 impl Core {
     pub(crate) fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { at: self.clock.now(), monotonic: self.clock.monotonic() }
     }
 }
 
@@ -78,6 +84,10 @@ impl std::fmt::Debug for Handle {
 
 impl Services {
     /// The services over a journal.
+    ///
+    /// # Panics
+    /// The options make no sense: see [`Options::check`], which whoever takes them from a
+    /// configuration asks first.
     #[must_use]
     pub fn new(journal: Journal, clock: Clock, ids: Ids, options: Options) -> Self {
         let rules = Rules {
@@ -86,16 +96,19 @@ impl Services {
             service: options.service,
             settle: options.settle,
             stacking: options.stacking,
-            heartbeat_timeout: options.heartbeat_timeout,
             default_capacity: options.zone_capacity,
         };
+        let life = options.watch().map(|watch| match Life::new(watch, options.events.clone()) {
+            Ok(life) => life,
+            Err(invalid) => panic!("{invalid}"),
+        });
         let core = Arc::new(Core {
             repository: Repository::new(journal.clone()),
-            admission: Admission::new(options.preparing_max),
+            admission: Admission::new(options.preparing_max, &clock),
             trackers: Trackers::default(),
             list: OrderList::new(&journal, &clock),
             wake: Notify::new(),
-            board: Mutex::new(Board::new(rules)),
+            board: Mutex::new(Board::new(rules, life)),
             journal,
             clock,
             ids,
@@ -122,5 +135,6 @@ impl Services {
 /// Somebody else always wrote first.
 const fn contended() -> Error {
     let retry_after = Duration::from_secs(1);
-    Error::Overloaded { what: "the order is being changed by too many at once", retry_after }
+    let what = Cow::Borrowed("the order is being changed by too many at once");
+    Error::Overloaded { what, retry_after }
 }

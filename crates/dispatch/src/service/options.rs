@@ -2,6 +2,11 @@
 
 use std::time::Duration;
 
+use steadfast_resilience::event::Events;
+use steadfast_resilience::policy::Policy;
+use steadfast_resilience::{Invalid, detector};
+
+use crate::courier::liveness;
 use crate::geo::LocationKind;
 use crate::policy::{Metric, Rounding, ServiceTimes, Travel};
 use crate::zone::PolicyName;
@@ -25,9 +30,15 @@ pub struct Options {
     pub offer_timeout: Duration,
     /// How long a courier is looked for before the order is undone.
     pub search_timeout: Duration,
-    /// A courier who has not been heard of for this long gets no offers; `None`: everybody on
-    /// shift does.
+    /// A courier who has not been heard of for this long gets no offers, whatever the rhythm of
+    /// the heartbeats was; `None`: nobody is watched, and everybody on shift gets offers.
     pub heartbeat_timeout: Option<Duration>,
+    /// How the couriers' heartbeats are judged: [`liveness::detector`], which says why. Its
+    /// `silence_max` is set to `heartbeat_timeout`. To go by that timeout alone, set an
+    /// `acceptable_pause` as long.
+    pub detector: detector::Options,
+    /// Who hears of couriers who are suspected, and trusted again: nobody, unless told.
+    pub events: Events,
     /// Mean travel speed, in metres per minute.
     pub metres_per_minute: f64,
     /// How travel times are rounded.
@@ -41,6 +52,10 @@ pub struct Options {
     pub stacking: bool,
     /// The capacity of a zone that nobody has set one for.
     pub zone_capacity: u32,
+    /// What the service may spend of a request's time: its hop budget.
+    pub hop: Duration,
+    /// What stands between the services and the journal; `None`: nothing but the deadline.
+    pub journal: Option<Policy>,
     /// Whether the dispatcher works by itself, or only when told to
     /// ([`crate::Ticker::tick`]), as in a replay.
     pub self_driven: bool,
@@ -57,18 +72,38 @@ impl Default for Options {
             offer_timeout: Duration::from_secs(30),
             search_timeout: Duration::from_secs(30 * 60),
             heartbeat_timeout: Some(Duration::from_secs(60)),
+            detector: liveness::detector(),
+            events: Events::silent("couriers"),
             metres_per_minute: 320.0,
             rounding: Rounding::UpToSecond,
             service: ServiceTimes::RECORDED,
             settle: Duration::ZERO,
             stacking: true,
             zone_capacity: 100_000,
+            hop: Duration::from_millis(350),
+            journal: None,
             self_driven: true,
         }
     }
 }
 
 impl Options {
+    /// Checks what can be wrong with them by itself.
+    ///
+    /// # Errors
+    /// The first setting that makes no sense, and what is allowed.
+    pub fn check(&self) -> Result<(), Invalid> {
+        let places = super::admission::options(self.preparing_max);
+        places.check().map_err(|invalid| invalid.within("preparing"))?;
+        self.watch().map_or(Ok(()), |watch| watch.check())
+    }
+
+    /// How couriers are watched; `None`: not at all.
+    pub(crate) fn watch(&self) -> Option<detector::Options> {
+        let silence_max = self.heartbeat_timeout?;
+        Some(detector::Options { silence_max: Some(silence_max), ..self.detector })
+    }
+
     /// The travel model.
     #[must_use]
     pub fn travel(&self) -> Travel {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use steadfast_journal::{self as journal, Claim, Event, Refusal, StoredResponse, Version, Write};
+use steadfast_resilience::Error as Guarded;
+use steadfast_resilience::deadline::{Context, Deadline};
 use steadfast_time::{Monotonic, Timestamp};
 
 use super::Core;
@@ -76,10 +78,11 @@ impl Orders {
         loop {
             match self.inflight.enter(&tenant, key.as_str(), fingerprint) {
                 Place::First(leader) => {
-                    let left = self.left(deadline)?;
-                    let work = self.place_first(request, tenant, key, fingerprint);
-                    let placed = self.core.clock.timeout(left, work).await;
-                    let placed = placed.map_err(|_| Error::DeadlineExceeded)??;
+                    // What the hop may spend of the request's time; the write sees what is left.
+                    let now = self.core.clock.monotonic();
+                    let deadline = Deadline::at(deadline).hop(now, self.core.options.hop);
+                    let work = self.place_first(request, tenant, key, fingerprint, deadline);
+                    let placed = Context::current().tightened(deadline).scope(work).await?;
                     leader.finish(Arc::clone(&placed.response));
                     return Ok(placed);
                 }
@@ -97,7 +100,7 @@ impl Orders {
                 Place::Reused => return Err(Error::KeyReused),
                 Place::Full => {
                     let retry_after = Duration::from_secs(1);
-                    let what = "too many requests wait for the first one of their key";
+                    let what = "too many requests wait for the first one of their key".into();
                     return Err(Error::Overloaded { what, retry_after });
                 }
             }
@@ -106,7 +109,7 @@ impl Orders {
 
     fn left(&self, deadline: Monotonic) -> Result<Duration, Error> {
         let left = deadline - self.core.clock.monotonic();
-        if left.is_zero() { Err(Error::DeadlineExceeded) } else { Ok(left) }
+        if left.is_zero() { Err(Error::late()) } else { Ok(left) }
     }
 
     async fn place_first(
@@ -115,11 +118,11 @@ impl Orders {
         tenant: TenantId,
         key: IdempotencyKey,
         fingerprint: [u8; 32],
+        deadline: Deadline,
     ) -> Result<PlacedResponse, Error> {
         let core = &*self.core;
         let id = OrderId(core.ids.next(core.clock.now()));
-        let closed = || Error::Unavailable { reason: "shutting down".to_owned() };
-        let ticket: Ticket<'_> = core.admission.enter(id).await.ok_or_else(closed)?;
+        let ticket: Ticket<'_> = core.admission.enter(id, deadline).await?;
 
         let now = core.clock.now();
         let zone = core.board().zone_of(&request.pickup);
@@ -135,16 +138,18 @@ impl Orders {
             response: response.clone(),
         });
         Draft::on(&mut write, &core.ids).place(&order, OrderEvent::Placed(placed))?;
-        match core.journal.commit(write).await {
+        match core.commit(write).await {
             Ok(_) => {
                 ticket.keep();
                 core.repository.put(Arc::new(order));
                 Ok(PlacedResponse { response: Arc::new(response), replayed: false })
             }
-            Err(journal::Error::Refused(Refusal::Duplicate(claimed))) => {
+            Err(Guarded::Call(journal::Error::Refused(Refusal::Duplicate(claimed)))) => {
                 Ok(PlacedResponse { response: Arc::new(claimed.response), replayed: true })
             }
-            Err(journal::Error::Refused(Refusal::KeyReused)) => Err(Error::KeyReused),
+            Err(Guarded::Call(journal::Error::Refused(Refusal::KeyReused))) => {
+                Err(Error::KeyReused)
+            }
             Err(error) => Err(error.into()),
         }
     }
@@ -247,12 +252,12 @@ impl Orders {
                 Err(Error::Refused(Refused::Done)) => return Ok(OrderView::from(&*order)),
                 Err(error) => return Err(error),
             }
-            match core.journal.commit(write).await {
+            match core.commit(write).await {
                 Ok(_) => {
                     core.repository.put(Arc::clone(&order));
                     return Ok(OrderView::from(&*order));
                 }
-                Err(journal::Error::Refused(Refusal::Conflict { .. })) => {
+                Err(Guarded::Call(journal::Error::Refused(Refusal::Conflict { .. }))) => {
                     order = core.repository.reload(id)?;
                 }
                 Err(error) => return Err(error.into()),

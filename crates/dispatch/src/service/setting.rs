@@ -44,7 +44,7 @@ impl Setting {
             key: key.to_owned(),
             value: Some(payload),
         });
-        core.journal.commit(write).await?;
+        core.commit(write).await?;
         Ok(())
     }
 }

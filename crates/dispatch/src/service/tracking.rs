@@ -58,7 +58,7 @@ impl Trackers {
             let mut map = self.map();
             if map.count >= TRACKERS_MAX {
                 let retry_after = Duration::from_secs(5);
-                let what = "too many clients follow orders already";
+                let what = "too many clients follow orders already".into();
                 return Err(Error::Overloaded { what, retry_after });
             }
             map.next += 1;

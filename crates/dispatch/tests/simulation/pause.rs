@@ -16,6 +16,11 @@ impl Switch {
     pub fn stop_until(&self, moment: Monotonic) {
         self.0.set(moment);
     }
+
+    /// Whether it stands still at this moment.
+    pub fn stops(&self, moment: Monotonic) -> bool {
+        moment < self.0.get()
+    }
 }
 
 /// Polls its task only when the switch allows it.
@@ -37,7 +42,7 @@ impl<F: Future> Future for Pausable<F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let until = self.switch.0.get();
-        if self.clock.monotonic() < until {
+        if self.switch.stops(self.clock.monotonic()) {
             let mut wake = self.clock.sleep_until(until);
             if wake.as_mut().poll(context).is_pending() {
                 self.wake = Some(wake);

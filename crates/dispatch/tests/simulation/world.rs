@@ -9,6 +9,7 @@ use fastrand::Rng;
 use futures::future::{BoxFuture, FutureExt};
 use steadfast_coordination::{self as coordination, Leases, MemoryTokens};
 use steadfast_dispatch::names::ZoneId;
+use steadfast_dispatch::policies::Policies;
 use steadfast_dispatch::policy::{Plan, Policy, Snapshot};
 use steadfast_dispatch::saga::SagaOptions;
 use steadfast_dispatch::service::{Options, Services};
@@ -292,6 +293,7 @@ impl World {
             tick: Duration::from_secs(1),
             ..Options::default()
         };
+        let policies = Policies::standard(&clock);
         let mut assembly = Assembly::new(Parts {
             journal: journal.clone(),
             clock: clock.clone(),
@@ -301,6 +303,7 @@ impl World {
             planner: Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking }),
             stock: Arc::new(sandbox.stock.clone()),
             payment: Arc::new(sandbox.payment.clone()),
+            policies,
             options: options.clone(),
             saga: SagaOptions {
                 retry: Retry { cap: Duration::from_secs(10), ..Retry::DEFAULT },

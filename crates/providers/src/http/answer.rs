@@ -4,14 +4,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::StatusCode;
-use steadfast_dispatch::provider::Failure;
+use steadfast_dispatch::provider::{Failure, PROVIDER_REJECTED};
 
 use crate::Operation;
 use crate::limits::{CODE_BYTES_MAX, REASON_CHARS_MAX};
 use crate::wire::Problem;
-
-/// The code of a refusal that the service gave no code for.
-pub const PROVIDER_REJECTED: &str = "provider_rejected";
 
 /// An answer that arrived whole.
 #[derive(Debug)]

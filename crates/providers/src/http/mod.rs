@@ -35,7 +35,6 @@ use steadfast_dispatch::provider::{Answer, Call, Failure, Payment, Stock};
 use steadfast_time::Clock;
 use tokio::sync::Semaphore;
 
-pub use self::answer::PROVIDER_REJECTED;
 use self::answer::Reply;
 use self::body::{Request, Sent};
 use self::options::Checked;
@@ -45,6 +44,7 @@ use crate::deadline::left;
 use crate::limits::{CONNECTION_IDLE, KEY_BYTES_MAX, RESPONSE_BYTES_MAX};
 use crate::sandbox::code;
 use crate::wire;
+pub use steadfast_dispatch::provider::PROVIDER_REJECTED;
 
 /// The executor's unit of work: a connection that is driven until it closes.
 pub type Task = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -43,7 +43,15 @@ impl<C> Deref for Handle<C> {
 impl<C> Handle<C> {
     fn tell(&self, changed: Option<Transition>) {
         if let Some(transition) = changed {
-            self.0.events.emit(self.0.clock.monotonic(), || Decision::Breaker(transition));
+            self.emit(|| Decision::Breaker(transition));
+        }
+    }
+
+    /// No clock is read for nobody.
+    fn emit(&self, decision: impl FnOnce() -> Decision) {
+        let Inside { clock, events, .. } = &*self.0;
+        if events.is_heard() {
+            events.emit(clock.monotonic(), decision);
         }
     }
 }
@@ -133,10 +141,9 @@ where
                 Calling { step: Step::Called { answer, permit: Some(permit) } }
             }
             Err(refused) => {
-                let Inside { clock, events, .. } = &*self.handle.0;
                 let refusal = Refusal::from(refused);
-                events.emit(clock.monotonic(), || Decision::Refused(refusal.clone()));
-                let refused = Some((Arc::clone(events.name()), refusal));
+                self.handle.emit(|| Decision::Refused(refusal.clone()));
+                let refused = Some((Arc::clone(self.handle.0.events.name()), refusal));
                 Calling { step: Step::Refused { refused } }
             }
         }

@@ -37,11 +37,28 @@
 //!
 //! # What it costs
 //!
-//! Nothing is allocated. Closed and healthy, asking for leave is one atomic load, and so is
-//! recording a good call into a full count window without a failure in it: not a byte is written,
-//! so that threads do not get in each other's way. A window with a failure in it costs a compare
-//! and swap more; a failure, a small lock. No clock is read for good calls unless the window goes
-//! by time or calls are timed ([`Options::slow_call`]).
+//! Nothing is allocated once it is made; a count window takes two bits a call, a time window
+//! 32 KiB. Closed and healthy, asking for leave is one atomic load, and so is recording a good
+//! call into a full count window without a failure in it: not a byte is written, so that threads
+//! do not get in each other's way. With a failure in the window, and in a time window always, it
+//! is a compare and swap more, on a line of the thread's own. A small lock is taken for failures
+//! and slow calls, until there are calls enough for a judgement, and where a slice begins.
+//! No clock is read for good calls unless the window goes by time or calls are timed
+//! ([`Options::slow_call`]).
+//!
+//! Leave and outcome together, one thread, on a two-core virtual machine where an atomic addition
+//! takes 4.7 ns and two clock readings 17.8 ns (`benches/breaker.rs`, fastest sample; others are
+//! beside it there):
+//!
+//! | | ns |
+//! |---|---|
+//! | count window, all is well | 4.3 |
+//! | the same, timed | 18 |
+//! | time window | 11 |
+//! | the same, timed | 18 |
+//! | count window, one call in a hundred fails | 9 |
+//! | open: a refusal | 9.2 |
+//! | as a `tower` layer / timed | 34 / 45 |
 //!
 //! # How it is used
 //!

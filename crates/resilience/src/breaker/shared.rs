@@ -82,6 +82,8 @@ pub(super) enum Twin {
     StaysOpen,
     /// Outcomes of earlier periods are counted.
     MixesPeriods,
+    /// Nobody looks whether a new slice has begun.
+    IgnoresSlices,
 }
 
 impl Breaker {
@@ -198,7 +200,11 @@ impl Breaker {
             return true;
         }
         // Looked at after the tally was: whoever opens it for the next slice has said so before.
-        let same_slice = || !self.by_time || at < self.same_slice_until.load(Ordering::Acquire);
+        let same_slice = || {
+            !self.by_time
+                || at < self.same_slice_until.load(Ordering::Acquire)
+                || self.lacks(Twin::IgnoresSlices)
+        };
         let blindly = self.lacks(Twin::AddsBlindly);
         word.is_steady() && self.tally.add(grant.period, self.good_max, same_slice, blindly)
     }

@@ -19,13 +19,13 @@ fn budget(ratio: f64, floor_per_second: f64) -> Arc<Budget> {
     Arc::new(Budget::new(&Options { ratio, floor_per_second, window }).unwrap())
 }
 
+/// Both in threads of their own: what the main thread reads, loom explores less of.
 fn in_parallel<T: 'static>(
     left: impl FnOnce() -> T + 'static,
     right: impl FnOnce() -> T + 'static,
 ) -> (T, T) {
-    let left = thread::spawn(left);
-    let right = right();
-    (left.join().unwrap(), right)
+    let (left, right) = (thread::spawn(left), thread::spawn(right));
+    (left.join().unwrap(), right.join().unwrap())
 }
 
 #[test]

@@ -31,6 +31,30 @@
 //! On everything that is retried or hedged: one budget for each dependency. Not for limiting calls
 //! themselves; a budget never refuses a first attempt.
 //!
+//! # What it costs
+//!
+//! Deposit and take together 10.6 ns, where two bare atomic additions take 10.0 ns and tower's
+//! `TpsBudget` 78 ns; with two threads on one budget without a pause 42, 34 and 425 ns for each.
+//! A call that succeeds pays the deposit only, 5 ns. Reading the clock comes to 1.5 ns more. 2.7
+//! KiB for each budget, and nothing is allocated after it was made. (Two-core virtual machine,
+//! `cargo bench --bench budget`.)
+//!
+//! # What holds elsewhere
+//!
+//! Of 10,000 calls, each followed by an attempt to retry, as many as these are retried
+//! (`tests/rivals_budget.rs`; the ratios are those of Finagle's `RetryBudgetTest` and of
+//! tower#857):
+//!
+//! | ratio | exact | here | tower 0.5.3 |
+//! |---|---|---|---|
+//! | 0.0001, 0.001, 0.01, 0.05, 0.1, 0.2, 0.25, 0.5 | | exact | exact |
+//! | 0.3 | 3,000 | 3,000 | 3,333 |
+//! | 0.4 | 4,000 | 4,000 | 5,000 |
+//! | 0.6 | 6,000 | 6,000 | 10,000 |
+//! | 0.75 | 7,500 | 7,500 | 10,000 |
+//! | 0.9, 0.99, 0.999, 0.9999 | 9,000 … 9,999 | exact | 10,000 |
+//! | 2.0 | 20,000 | 20,000 | 20,000 |
+//!
 //! # Limits
 //!
 //! The window slides in steps of a hundredth, so it covers the last 9.9 to 10 seconds. Any stretch
@@ -64,7 +88,8 @@ mod machine;
 mod options;
 mod shared;
 mod terms;
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests;
 pub mod throttle;
 

@@ -18,7 +18,7 @@ pub struct Options {
     /// Extra attempts a second beyond that, on average over the window, so that a quiet service
     /// may retry at all: at one call a second the ratio alone comes to half an attempt in ten
     /// seconds, that is to none, ever. 1 unless told otherwise, which is Google's limit of 60
-    /// retries a minute for each process (*Site Reliability Engineering*, chapter 21).
+    /// retries a minute for each process (*Site Reliability Engineering*, chapter 22).
     ///
     /// It bends the ratio where traffic is low: with the defaults extra attempts are at most 5.1 %
     /// of 1,000 calls a second, 6 % of 100, 15 % of 10. What a dependency can feel is the sum over

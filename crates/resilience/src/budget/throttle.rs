@@ -205,7 +205,8 @@ impl Throttle {
     }
 }
 
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests {
     use super::*;
 

@@ -121,7 +121,7 @@ impl Discipline for Line {
         None
     }
 
-    fn leave(&mut self, ticket: Ticket) -> bool {
+    fn leave(&mut self, ticket: Ticket, _: Monotonic) -> bool {
         self.waiters.remove(&ticket).is_some()
     }
 

@@ -13,6 +13,14 @@ use steadfast_time::sim::{DEFAULT_START, SimClock};
 
 use super::{Acquire, Bulkhead, Options, Permit, Reason, Refused};
 
+/// Every interleaving with at most this many preemptions; three threads have too many others.
+/// Nearly all mistakes of this kind need one or two (Musuvathi and Qadeer, PLDI 2007).
+fn three_threads(model: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(5);
+    builder.check(model);
+}
+
 fn bulkhead(limit: u32, queue: u32) -> Arc<Bulkhead> {
     let clock = SimClock::starting_at(DEFAULT_START).clock();
     let options = Options { limit, queue, wait: Duration::from_millis(50) };
@@ -75,7 +83,7 @@ fn whoever_waits_is_woken_and_alone() {
 
 #[test]
 fn nobody_barges_in_while_a_place_changes_hands() {
-    loom::model(|| {
+    three_threads(|| {
         let (bulkhead, inside) = (bulkhead(1, 1), loom::sync::Arc::new(AtomicU32::new(0)));
         let held = bulkhead.try_acquire_owned().unwrap();
         let (other, there) = (Arc::clone(&bulkhead), inside.clone());
@@ -97,7 +105,7 @@ fn nobody_barges_in_while_a_place_changes_hands() {
 
 #[test]
 fn a_place_given_to_somebody_who_goes_away_is_not_lost() {
-    loom::model(|| {
+    three_threads(|| {
         let bulkhead = bulkhead(1, 2);
         let held = bulkhead.try_acquire_owned().unwrap();
         let other = Arc::clone(&bulkhead);
@@ -113,7 +121,7 @@ fn a_place_given_to_somebody_who_goes_away_is_not_lost() {
 
 #[test]
 fn two_places_given_back_at_once_go_to_two_who_wait() {
-    loom::model(|| {
+    three_threads(|| {
         let bulkhead = bulkhead(2, 2);
         let (one, two) = (bulkhead.try_acquire_owned(), bulkhead.try_acquire_owned());
         let other = Arc::clone(&bulkhead);
@@ -132,7 +140,7 @@ fn two_places_given_back_at_once_go_to_two_who_wait() {
 
 #[test]
 fn closing_lets_nobody_in_and_leaves_nobody_waiting() {
-    loom::model(|| {
+    three_threads(|| {
         let bulkhead = bulkhead(1, 1);
         let held = bulkhead.try_acquire_owned().unwrap();
         let other = Arc::clone(&bulkhead);
@@ -147,5 +155,42 @@ fn closing_lets_nobody_in_and_leaves_nobody_waiting() {
         waits.join().unwrap();
         assert_eq!((bulkhead.in_use(), bulkhead.waiting()), (0, 0));
         assert_eq!(bulkhead.try_acquire().unwrap_err().reason, Reason::Closed);
+    });
+}
+
+#[test]
+fn a_limit_that_rises_while_somebody_comes_lets_it_in() {
+    loom::model(|| {
+        let bulkhead = bulkhead(1, 1);
+        let held = bulkhead.try_acquire_owned().unwrap();
+        let other = Arc::clone(&bulkhead);
+        let waits = thread::spawn(move || wait_for(other.acquire_owned(None)).unwrap());
+        bulkhead.places().set_limit(|| 2);
+        let permit = waits.join().unwrap();
+        assert_eq!((bulkhead.in_use(), bulkhead.waiting()), (2, 0));
+        drop((held, permit));
+        assert_idle(&bulkhead);
+    });
+}
+
+/// The twin: looks whether a place is free, and then takes it.
+#[test]
+#[should_panic(expected = "two at once")]
+fn looking_and_then_taking_is_caught() {
+    loom::model(|| {
+        let (taken, inside) = (loom::sync::Arc::new(AtomicU32::new(0)), AtomicU32::new(0));
+        let inside = loom::sync::Arc::new(inside);
+        let enter = |taken: &AtomicU32, inside: &AtomicU32| {
+            if taken.load(Ordering::Acquire) == 0 {
+                taken.store(1, Ordering::Release);
+                assert_eq!(inside.fetch_add(1, Ordering::Relaxed), 0, "two at once");
+                inside.fetch_sub(1, Ordering::Relaxed);
+                taken.store(0, Ordering::Release);
+            }
+        };
+        let (also_taken, there) = (taken.clone(), inside.clone());
+        let thread = thread::spawn(move || enter(&also_taken, &there));
+        enter(&taken, &inside);
+        let _ = thread.join();
     });
 }

@@ -78,7 +78,7 @@ impl Machine {
     /// A waiter went away. Says whether it still waited: if not, it has been given a place (or was
     /// named as gone), and whoever had one must give it back.
     pub fn cancel(&mut self, ticket: Ticket) -> bool {
-        self.line.leave(ticket)
+        self.line.leave(ticket, Monotonic::default())
     }
 
     /// Names everybody to `gone` whose time is over, in the order in which they came.

@@ -104,6 +104,11 @@ impl Bulkhead {
         self.places.clock()
     }
 
+    #[cfg(all(test, steadfast_loom))]
+    pub(super) const fn places(&self) -> &Places<Line> {
+        &self.places
+    }
+
     #[cold]
     fn refused(&self, seen: Word) -> Refused {
         let reason = if seen.limit() == 0 { Reason::Closed } else { Reason::Busy };

@@ -7,7 +7,7 @@ use steadfast_time::Monotonic;
 use super::{Call, Delay, Figures, Gate, Options, Withheld};
 use crate::deadline::{Context, Deadline};
 use crate::latency::{self, Cached, UNKNOWN};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::window::{nanos, nanos_in};
 use crate::{Invalid, Share, budget};
 
@@ -56,7 +56,7 @@ pub struct Hedger {
     /// Observed, median, p95, delay.
     figures: Cached<4>,
     /// Calls that the gate has not been told of.
-    pending: AtomicU64,
+    pending: Padded<AtomicU64>,
     gate: Mutex<Counted>,
 }
 
@@ -123,7 +123,7 @@ impl Hedger {
             options,
             latency: latency::Shared::new(options.lately)?,
             figures: Cached::new(),
-            pending: AtomicU64::new(0),
+            pending: Padded(AtomicU64::new(0)),
             gate: Mutex::new(Counted { gate, since: Monotonic::default() }),
         })
     }
@@ -132,7 +132,7 @@ impl Hedger {
     #[must_use]
     pub fn plan(&self, now: Monotonic, repeatable: bool, context: Context) -> Plan {
         let figures = self.figures(now);
-        self.pending.fetch_add(1, Ordering::Relaxed);
+        self.pending.0.fetch_add(1, Ordering::Relaxed);
         let mut plan = Plan {
             started: now,
             repeatable,
@@ -213,7 +213,7 @@ impl Hedger {
     /// Tells the gate of the calls since it was last told, as of then.
     fn hand_over(&self, now: Monotonic, counted: &mut Counted) {
         let since = std::mem::replace(&mut counted.since, now);
-        let calls = self.pending.swap(0, Ordering::Relaxed);
+        let calls = self.pending.0.swap(0, Ordering::Relaxed);
         counted.gate.called(since, calls);
     }
 }

@@ -41,8 +41,9 @@
 //!
 //! # What it costs
 //!
-//! While calls are fast: two readings of the clock, two atomic additions, some loads; no timer, no
-//! copy of the request, no allocation. While they are slow: a copy of the request and a timer for
+//! While calls are fast: two readings of the clock, two atomic additions, some loads, together
+//! 60 ns around a service (`benches/timeout.rs`); no timer, no copy of the request, no allocation.
+//! While they are slow: a copy of the request and a timer for
 //! each call that may be hedged. Memory: 25 KiB for each dependency.
 //!
 //! ```
@@ -80,7 +81,8 @@ mod layer;
 mod loom_tests;
 mod options;
 mod race;
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests;
 
 pub use decision::{Hedged, Withheld, Won};

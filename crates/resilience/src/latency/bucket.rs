@@ -44,7 +44,8 @@ pub(super) const fn middle(index: usize) -> f64 {
     (first as f64 + last as f64) / 2.0
 }
 
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests {
     use super::*;
 

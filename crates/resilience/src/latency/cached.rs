@@ -50,7 +50,8 @@ impl<const N: usize> Cached<N> {
     }
 }
 
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests {
     use super::*;
 

@@ -95,7 +95,8 @@ impl Histogram {
     }
 }
 
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests {
     use super::*;
 

@@ -63,9 +63,9 @@ impl Options {
 pub struct Gradient {
     options: Options,
     bounds: Bounds,
-    limit: f64,
+    pub(super) limit: f64,
     /// In nanoseconds.
-    long: f64,
+    pub(super) long: f64,
     updates: u32,
 }
 

@@ -17,8 +17,13 @@ use crate::{Class, Classify, Error, Refusal};
 /// `classify` judges outcomes: a success and a refusal on business grounds are answers, whose time
 /// counts; what failed in a passing way (a timeout, 429, 503) is a drop; what failed for good says
 /// nothing about capacity.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Layer<C> {
+    shared: Arc<Shared<C>>,
+}
+
+#[derive(Debug)]
+struct Shared<C> {
     limit: Arc<Limit>,
     clock: Clock,
     events: Events,
@@ -28,10 +33,18 @@ pub struct Layer<C> {
 impl<C> Layer<C> {
     /// With this limit; `events` hears of refusals and of moves of the limit.
     #[must_use]
-    pub const fn new(limit: Arc<Limit>, clock: Clock, events: Events, classify: C) -> Self {
-        Self { limit, clock, events, classify }
+    pub fn new(limit: Arc<Limit>, clock: Clock, events: Events, classify: C) -> Self {
+        Self { shared: Arc::new(Shared { limit, clock, events, classify }) }
     }
+}
 
+impl<C> Clone for Layer<C> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<C> Shared<C> {
     fn refused<E>(&self, refused: Refused) -> Error<E> {
         let refusal = Refusal::Limit(refused);
         self.events.emit(self.clock.monotonic(), || Decision::Refused(refusal.clone()));
@@ -54,25 +67,31 @@ impl<C> Layer<C> {
     }
 }
 
-impl<S, C: Clone> tower_layer::Layer<S> for Layer<C> {
+impl<S, C> tower_layer::Layer<S> for Layer<C> {
     type Service = Service<S, C>;
 
     fn layer(&self, inner: S) -> Service<S, C> {
-        Service { inner, layer: self.clone() }
+        Service { inner, shared: Arc::clone(&self.shared) }
     }
 }
 
 /// A service with a [`Limit`] in front of it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Service<S, C> {
     inner: S,
-    layer: Layer<C>,
+    shared: Arc<Shared<C>>,
+}
+
+impl<S: Clone, C> Clone for Service<S, C> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+    }
 }
 
 impl<S, R, C> tower_service::Service<R> for Service<S, C>
 where
     S: tower_service::Service<R>,
-    C: Classify<S::Response, S::Error> + Clone,
+    C: Classify<S::Response, S::Error>,
 {
     type Response = S::Response;
     type Error = Error<S::Error>;
@@ -83,22 +102,22 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let layer = self.layer.clone();
-        let state = match layer.limit.try_acquire_owned() {
+        let shared = Arc::clone(&self.shared);
+        let state = match shared.limit.try_acquire_owned() {
             Ok(permit) => {
-                let since = layer.clock.monotonic();
+                let since = shared.clock.monotonic();
                 State::Calling { call: self.inner.call(request), permit: Some((permit, since)) }
             }
             Err(refused) => State::Refused { refused },
         };
-        Call { layer, state }
+        Call { shared, state }
     }
 }
 
 pin_project! {
     /// A call through a limit. Dropping it gives the place back and teaches the limit nothing.
     pub struct Call<F, C> {
-        layer: Layer<C>,
+        shared: Arc<Shared<C>>,
         #[pin]
         state: State<F>,
     }
@@ -122,11 +141,11 @@ where
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         match this.state.project() {
-            Stage::Refused { refused } => Poll::Ready(Err(this.layer.refused(*refused))),
+            Stage::Refused { refused } => Poll::Ready(Err(this.shared.refused(*refused))),
             Stage::Calling { call, permit } => {
                 let outcome = ready!(call.poll(context));
                 if let Some((permit, since)) = permit.take() {
-                    this.layer.judge(permit, since, &outcome);
+                    this.shared.judge(permit, since, &outcome);
                 }
                 Poll::Ready(outcome.map_err(Error::Call))
             }

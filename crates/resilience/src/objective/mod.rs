@@ -17,7 +17,8 @@
 //! a minimum of calls, as [`crate::hedge`] does.
 //!
 //! Thirty days slide in steps of an hour, the hour of the burn rate in steps of a minute. Memory:
-//! 19 KiB. Recording in [`Shared`] is one atomic addition and a load, 6 ns.
+//! 19 KiB. Recording in [`Shared`] is one atomic addition and some loads: 6 ns, on two threads 10 to
+//! 15.
 //!
 //! ```
 //! use steadfast_resilience::{Share, objective};
@@ -36,7 +37,8 @@
 #[cfg(all(test, steadfast_loom))]
 mod loom_tests;
 mod shared;
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests;
 
 use std::time::Duration;

@@ -6,7 +6,7 @@ use steadfast_time::Monotonic;
 
 use super::{Objective, Options, Report};
 use crate::latency::{Cached, UNKNOWN};
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::window::{nanos, nanos_in};
 use crate::{Invalid, Share};
 
@@ -24,7 +24,7 @@ const BAD: u64 = 1 << 32;
 /// it.)
 #[derive(Debug)]
 pub struct Shared {
-    pending: AtomicU64,
+    pending: Padded<AtomicU64>,
     machine: Mutex<Machine>,
     /// What is left, and the burn rate, as the bits of floats.
     figures: Cached<2>,
@@ -44,7 +44,7 @@ impl Shared {
     /// An option makes no sense.
     pub fn new(options: Options) -> Result<Self, Invalid> {
         Ok(Self {
-            pending: AtomicU64::new(0),
+            pending: Padded(AtomicU64::new(0)),
             machine: Mutex::new(Machine {
                 objective: Objective::new(options)?,
                 since: Monotonic::default(),
@@ -57,7 +57,7 @@ impl Shared {
     pub fn record(&self, now: Monotonic, good: bool) {
         // What is pending belongs to the last second, and this call does not.
         let _ = self.figures(now);
-        self.pending.fetch_add(if good { 1 } else { BAD }, Ordering::Relaxed);
+        self.pending.0.fetch_add(if good { 1 } else { BAD }, Ordering::Relaxed);
     }
 
     /// Counts calls that were counted elsewhere, for example before a restart.
@@ -86,7 +86,7 @@ impl Shared {
     #[must_use]
     pub fn report(&self, now: Monotonic) -> Report {
         let mut machine = lock(&self.machine);
-        let pending = self.pending.swap(0, Ordering::Relaxed);
+        let pending = self.pending.0.swap(0, Ordering::Relaxed);
         let since = std::mem::replace(&mut machine.since, now);
         machine.objective.add(since, pending % BAD, pending / BAD);
         machine.objective.report(now)

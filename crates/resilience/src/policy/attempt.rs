@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use steadfast_time::Monotonic;
 
-use super::Inner;
 use super::counters::count;
+use super::{Inner, Request};
 use crate::breaker::Permit;
 use crate::bulkhead;
 use crate::deadline::{Context, Deadline};
@@ -24,6 +24,22 @@ pub struct Attempt {
     pub hedge: bool,
     /// By when its answer is needed; `None` when nobody says.
     pub deadline: Option<Deadline>,
+}
+
+/// Which attempt of a call.
+#[derive(Clone, Copy)]
+pub(super) struct Which {
+    pub(super) number: u32,
+    /// Beside another one.
+    pub(super) hedge: bool,
+    /// Somebody else's repetition, which the budget has not been asked for yet.
+    pub(super) unpaid: bool,
+}
+
+impl Which {
+    pub(super) const fn of<C>(request: &Request<'_, C>) -> Self {
+        Self { number: request.attempt, hedge: false, unpaid: request.attempt > 1 }
+    }
 }
 
 /// How an attempt ended.
@@ -47,7 +63,7 @@ impl Inner {
     pub(super) async fn attempt<T, E, C, F, Fut>(
         &self,
         now: Monotonic,
-        (number, hedge): (u32, bool),
+        which: Which,
         context: Context,
         classify: &C,
         call: F,
@@ -57,6 +73,7 @@ impl Inner {
         F: FnOnce(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
+        let Which { number, hedge, unpaid } = which;
         let mut now = now;
         let place = match self.bulkhead.as_ref().map(|bulkhead| bulkhead.try_acquire()) {
             None => None,
@@ -73,6 +90,10 @@ impl Inner {
             Ok(permit) => permit,
             Err(refusal) => return self.refused(now, refusal),
         };
+        // Last, so that what another guard refuses costs nothing.
+        if let Err(refusal) = if unpaid { self.pay(now) } else { Ok(()) } {
+            return self.refused(now, refusal);
+        }
         let limit = self.limit(now, number, context);
         let answer = match limit {
             Some(limit) => {
@@ -94,7 +115,7 @@ impl Inner {
             }
             Err(timed_out) => Tried::TimedOut(timed_out),
         };
-        self.learn(now, permit, limit, &tried);
+        self.learn(now, permit, &tried);
         drop(place);
         tried
     }
@@ -123,6 +144,20 @@ impl Inner {
         Ok(Some(permit?))
     }
 
+    /// One attempt from the budget.
+    fn pay(&self, now: Monotonic) -> Result<(), Refusal> {
+        match self.budget.as_ref().map_or(Ok(()), |budget| budget.take(now)) {
+            Ok(()) => {
+                count(&self.counters.retries);
+                Ok(())
+            }
+            Err(spent) => {
+                self.budget_spent(now);
+                Err(Refusal::Budget(spent))
+            }
+        }
+    }
+
     /// When the attempt is given up: at its own limit, or at the deadline of all, if that is
     /// earlier.
     fn limit(&self, now: Monotonic, number: u32, context: Context) -> Option<Limit> {
@@ -140,7 +175,6 @@ impl Inner {
         &self,
         started: Monotonic,
         permit: Option<Permit<&crate::breaker::Breaker>>,
-        limit: Option<Limit>,
         tried: &Tried<T, E>,
     ) {
         let class = tried.class();
@@ -154,9 +188,14 @@ impl Inner {
         }
         if let Some(timeout) = self.timeout.as_ref().filter(|timeout| timeout.observes()) {
             let now = self.clock.monotonic();
-            match (tried, limit) {
-                (Tried::TimedOut(_), Some(limit)) => timeout.timed_out(now, limit.at() - started),
-                _ => timeout.observe(now, now - started, None),
+            match tried {
+                // Only its own limit says that it was too short; one that was cut off by the
+                // deadline of all says nothing, and neither does a failure, which may be quick.
+                Tried::TimedOut(reached) if reached.scope == Scope::Attempt => {
+                    timeout.timed_out(now, reached.limit);
+                }
+                Tried::Answered(..) if !failed => timeout.observe(now, now - started, None),
+                Tried::TimedOut(_) | Tried::Answered(..) | Tried::Refused(_) => {}
             }
         }
         if failed {

@@ -75,6 +75,8 @@ pub struct Indicators {
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     pub(super) calls: AtomicU64,
+    /// Attempts after the first, whoever decided on them.
+    pub(super) repeats: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) timeouts: AtomicU64,
     pub(super) refusals: AtomicU64,
@@ -93,17 +95,17 @@ impl Shared {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Whatever is counted before something else is read after it, so that no difference
         // below is negative by more than what is under way.
-        let (refusals, hedges, retries) = (of(&self.refusals), of(&self.hedges), of(&self.retries));
+        let (refusals, hedges, repeats) = (of(&self.refusals), of(&self.hedges), of(&self.repeats));
         let calls = of(&self.calls);
         Counters {
             calls,
-            // Each call, retry and hedge is one attempt, unless it was refused: this saves the
+            // Each call, repetition and hedge is one attempt, unless it was refused: this saves the
             // good case a counter.
-            attempts: (calls + retries + hedges).saturating_sub(refusals),
+            attempts: (calls + repeats + hedges).saturating_sub(refusals),
             failures: of(&self.failures),
             timeouts: of(&self.timeouts),
             refusals,
-            retries,
+            retries: of(&self.retries),
             hedges,
             hedges_won: of(&self.hedges_won),
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use steadfast_time::Monotonic;
 
-use super::attempt::Tried;
+use super::attempt::{Tried, Which};
 use super::counters::count;
 use super::{Attempt, Inner};
 use crate::deadline::Context;
@@ -34,7 +34,7 @@ impl Inner {
     pub(super) async fn race<T, E, C, F, Fut>(
         &self,
         plan: Plan,
-        number: u32,
+        which: Which,
         context: Context,
         classify: &C,
         call: &F,
@@ -45,19 +45,20 @@ impl Inner {
         Fut: Future<Output = Result<T, E>>,
     {
         let Some(hedger) = &self.hedger else {
-            return self.attempt(plan.started(), (number, false), context, classify, call).await;
+            return self.attempt(plan.started(), which, context, classify, call).await;
         };
         let error_budget =
             |now| self.objective.as_ref().map_or(Share::ALL, |objective| objective.left(now));
         let take = |now| self.budget.as_ref().map_or(Ok(()), |budget| budget.take(now));
         let means = (error_budget, take);
         let around = Around { hedger, clock: &self.clock, events: &self.events, means: &means };
-        let first = self.attempt(plan.started(), (number, false), context, classify, call);
+        let first = self.attempt(plan.started(), which, context, classify, call);
+        let beside = Which { hedge: true, unpaid: false, ..which };
         let second = async {
             count(&self.counters.hedges);
             let now = self.clock.monotonic();
             let tried = match context.deadline.map_or(Ok(()), |d| d.check(now, Duration::ZERO)) {
-                Ok(()) => self.attempt(now, (number, true), context, classify, call).await,
+                Ok(()) => self.attempt(now, beside, context, classify, call).await,
                 Err(refused) => self.refused(now, refused.into()),
             };
             if !tried.class().is_failure() {

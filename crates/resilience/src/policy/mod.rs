@@ -121,7 +121,6 @@ impl Policy {
     }
 
     /// A call about which there is more to say.
-    #[must_use]
     pub fn request(&self) -> Request<'_, ByError> {
         let marked = if self.inner.repeatable { Repeatable::Marked } else { Repeatable::No };
         Request::new(self, marked)

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use steadfast_time::Monotonic;
 
-use super::attempt::Tried;
+use super::attempt::{Tried, Which};
 use super::counters::count;
 use super::{Attempt, Inner, Request};
 use crate::deadline::{Context, Deadline};
 use crate::event::Decision;
 use crate::hedge::Plan;
 use crate::retry::{Machine, Withheld};
-use crate::{Class, Classify, Error, Refusal};
+use crate::{Class, Classify, Error};
 
 /// A call with as many attempts as its policy gives it.
 pub(super) async fn call<T, E, C, F, Fut>(request: Request<'_, C>, call: F) -> Result<T, Error<E>>
@@ -25,25 +25,21 @@ where
     let mut machine = match inner.retry.as_ref().filter(|_| request.attempt == 1) {
         Some(retry) => Some(retry.begin(now, request.repeatable, context)),
         None => {
-            inner.pay(now, &request)?;
+            inner.deposit(now, &request);
             None
         }
     };
-    let mut number = request.attempt;
-    if number > 1 {
-        context.repeated = true;
-    }
+    let mut which = Which::of(&request);
+    context.repeated |= which.unpaid;
     loop {
         let plan = inner.plan(now, request.repeatable.is_allowed(), context);
         let classify = &request.classify;
         let tried = match context.deadline.map_or(Ok(()), |d| d.check(now, Duration::ZERO)) {
             Err(refused) => inner.refused(now, refused.into()),
             Ok(()) => match plan.filter(Plan::may_hedge) {
-                None => inner.attempt(now, (number, false), context, classify, &call).await,
+                None => inner.attempt(now, which, context, classify, &call).await,
                 // Boxed, so that calls that are fast enough do not carry two attempts around.
-                Some(plan) => {
-                    Box::pin(inner.race(plan, number, context, classify, &call)).await
-                }
+                Some(plan) => Box::pin(inner.race(plan, which, context, classify, &call)).await,
             },
         };
         if let Some(plan) = plan.filter(|plan| !plan.may_hedge()) {
@@ -63,7 +59,7 @@ where
             Err(()) => return inner.finish(now, tried),
         }
         now = inner.clock.monotonic();
-        number = machine.attempt();
+        which = Which { number: machine.attempt(), ..which };
         context = machine.context();
     }
 }
@@ -77,13 +73,11 @@ where
 {
     let inner = &*request.policy.inner;
     let (now, mut context) = inner.begin(request.attempt);
-    inner.pay(now, &request)?;
-    context.repeated |= request.attempt > 1;
+    inner.deposit(now, &request);
+    let which = Which::of(&request);
+    context.repeated |= which.unpaid;
     let tried = match context.deadline.map_or(Ok(()), |d| d.check(now, Duration::ZERO)) {
-        Ok(()) => {
-            let which = (request.attempt, false);
-            inner.attempt(now, which, context, &request.classify, call).await
-        }
+        Ok(()) => inner.attempt(now, which, context, &request.classify, call).await,
         Err(refused) => inner.refused(now, refused.into()),
     };
     inner.finish(now, tried)
@@ -94,7 +88,7 @@ impl Inner {
     /// its attempts if that is earlier.
     fn begin(&self, attempt: u32) -> (Monotonic, Context) {
         // Somebody else's second attempt is no second call.
-        count(if attempt <= 1 { &self.counters.calls } else { &self.counters.retries });
+        count(if attempt <= 1 { &self.counters.calls } else { &self.counters.repeats });
         let now = self.clock.monotonic();
         let context = Context::current();
         let overall = self.options.timeout.and_then(|timeout| timeout.overall);
@@ -104,23 +98,10 @@ impl Inner {
         }
     }
 
-    /// What the only attempt of a call costs: nothing if it is the first, and counted as a call;
-    /// one from the budget if somebody else repeats himself.
-    fn pay<C, E>(&self, now: Monotonic, request: &Request<'_, C>) -> Result<(), Error<E>> {
-        let Some(budget) = &self.budget else { return Ok(()) };
-        if request.attempt <= 1 {
+    /// The first attempt of a call is free, and counted as a call.
+    fn deposit<C>(&self, now: Monotonic, request: &Request<'_, C>) {
+        if let Some(budget) = self.budget.as_ref().filter(|_| request.attempt <= 1) {
             budget.deposit(now);
-            return Ok(());
-        }
-        match budget.take(now) {
-            Ok(()) => Ok(()),
-            Err(spent) => {
-                self.budget_spent(now);
-                let refusal = Refusal::Budget(spent);
-                count(&self.counters.refusals);
-                self.events.emit(now, || Decision::Refused(refusal.clone()));
-                Err(Error::Refused { name: self.events.name().clone(), refusal })
-            }
         }
     }
 
@@ -143,6 +124,7 @@ impl Inner {
         match decided {
             Ok(retrying) => {
                 count(&self.counters.retries);
+                count(&self.counters.repeats);
                 self.events.emit(now, || Decision::Retrying(retrying));
                 Ok(retrying.after)
             }
@@ -157,7 +139,7 @@ impl Inner {
     }
 
     /// The breaker is told that more fails than may be asked again.
-    fn budget_spent(&self, now: Monotonic) {
+    pub(super) fn budget_spent(&self, now: Monotonic) {
         if let Some(breaker) = &self.breaker {
             self.told(now, breaker.budget_spent(now));
         }

@@ -75,7 +75,8 @@ mod repeat;
 mod shared;
 #[cfg(feature = "http")]
 pub mod status;
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests;
 
 pub use backoff::{Backoff, Jitter};

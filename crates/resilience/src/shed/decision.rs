@@ -8,13 +8,14 @@ use crate::figures::Brief;
 /// Why work was thrown away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// The queue was full of work that is at least as important.
+    /// The queue was full of work that is at least as important (and, under overload, newer).
     QueueFull,
     /// More important work came, and there was no other place for it.
     Displaced,
     /// Its deadline passed while it waited.
     Deadline,
-    /// Under overload it waited for longer than the queue keeps anybody waiting.
+    /// It waited for longer than the queue keeps anybody waiting: [`super::Options::target`] under
+    /// overload, otherwise [`super::Options::interval`].
     WaitedTooLong,
 }
 

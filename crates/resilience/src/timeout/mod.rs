@@ -56,8 +56,15 @@
 //! # What it costs
 //!
 //! Nothing is allocated for a call that is answered at once; otherwise the timer. Asking for the
-//! limit takes 2 ns, counting an answer 6 ns and a reading of the clock. Memory: 38 KiB for each
-//! dependency, three times as much when it reports its work.
+//! limit takes 1 ns, counting an answer 7 ns and a reading of the clock. Around a service
+//! (`benches/timeout.rs`, 2 virtual cores, other work beside it):
+//!
+//! | per call | fixed | adaptive | `tower` 0.5 | `seatbelt` 0.11 |
+//! |---|---|---|---|---|
+//! | answered at once | 29 ns | 44 ns | 36 ns | 33 ns |
+//! | has to wait, so needs a timer | 145 ns | 158 ns | 110 ns | 210 ns |
+//!
+//! Memory: 39 KiB for each dependency, three times as much when it reports its work.
 //!
 //! ```
 //! use std::time::Duration;
@@ -84,7 +91,8 @@ mod layer;
 pub mod options;
 mod reported;
 mod shared;
-#[cfg(all(test, not(steadfast_loom)))]
+#[cfg(test)]
+#[cfg(not(steadfast_loom))]
 mod tests;
 mod within;
 

@@ -37,7 +37,7 @@ impl Command {
                 let loaded = args.load().map_err(Failure::failed)?;
                 let tree = budget::tree(&loaded.config);
                 if out.json() {
-                    out.document(&json!({ "valid": true, "budget": tree }))
+                    out.document(&json!({ "valid": true, "budget": budget::document(&tree) }))
                 } else {
                     out.raw(tree.render().as_bytes())?;
                     out.line("The configuration is valid, and the deadlines add up.")

@@ -14,6 +14,7 @@ mod failure;
 mod journal;
 mod orders;
 mod output;
+mod policies;
 mod replay;
 mod sagas;
 mod table;
@@ -67,6 +68,9 @@ enum Command {
     /// Look at messages that could not be handled, and replay or discard them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// See what stands between the parts: circuits, budgets, indicators.
+    #[command(subcommand)]
+    Policies(policies::Command),
     /// Show and check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -109,6 +113,7 @@ fn run(command: Command, out: &mut Out) -> Result<(), Failure> {
         Command::Orders(command) => command.run(out),
         Command::Sagas(command) => command.run(out),
         Command::DeadLetters(command) => command.run(out),
+        Command::Policies(command) => command.run(out),
         Command::Config(command) => command.run(out),
         Command::Completions { shell } => {
             let mut script = Vec::new();

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use steadfast_dispatch::limits::ZONE_CAPACITY_MAX;
 use steadfast_providers::limits::{DEFAULT_STOCK_MAX, DELAY_MAX};
+use steadfast_transactions::limits::RETRY_CAP_MAX;
 
 use super::error::Problem;
 use super::settings::{Config, Fault};
@@ -21,7 +22,9 @@ const METRES_PER_MINUTE_MAX: f64 = 2_000.0;
 
 /// Everything that is wrong with values that were understood one by one.
 pub(super) fn check(config: &Config) -> Vec<Problem> {
-    let mut rules = Rules { problems: budget::tree(config).problems() };
+    let mut rules = Rules { problems: budget::problems(config) };
+    rules.problems.extend(config.policy_problems());
+    rules.retry(&config.providers.retry);
     let settings::Dispatch { tick, offer_timeout, search_timeout, lease, .. } = config.dispatch;
     let positive = [
         ("http.drain_timeout", config.http.drain_timeout),
@@ -107,6 +110,17 @@ impl Rules {
         if config.listen == config.admin && config.listen.port() != 0 {
             self.add("admin", format!("{} is taken by listen", config.admin));
         }
+    }
+
+    fn retry(&mut self, retry: &settings::Retry) {
+        self.length("providers.retry.base", retry.base, Duration::from_millis(1), RETRY_CAP_MAX);
+        self.length("providers.retry.cap", retry.cap, Duration::from_millis(1), RETRY_CAP_MAX);
+        if retry.base > retry.cap {
+            let what = format!("must not be longer than providers.retry.cap, {}", retry.cap);
+            self.add("providers.retry.base", what);
+        }
+        let attempts = usize::try_from(retry.attempts).unwrap_or(usize::MAX);
+        self.count("providers.retry.attempts", attempts, 1, 1_000);
     }
 
     fn sandbox(&mut self, config: &Config) {

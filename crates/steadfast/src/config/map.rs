@@ -8,6 +8,7 @@ use steadfast_dispatch::{service, zone};
 use steadfast_journal::sqlite;
 use steadfast_providers::Operation;
 use steadfast_providers::sandbox::{self, Delay, Faults, Plan, Probability};
+use steadfast_transactions::Retry;
 
 use super::settings::{Config, Fault};
 use super::value::{Duplicates, Locations, OrOff, Policy, Share};
@@ -46,6 +47,7 @@ impl Config {
             metres_per_minute: dispatch.metres_per_minute,
             stacking: dispatch.stacking,
             zone_capacity: dispatch.zone_capacity,
+            hop: self.limits.order.get(),
             self_driven: true,
             ..service::Options::default()
         }
@@ -53,12 +55,16 @@ impl Config {
 
     /// For the order saga.
     pub fn saga_options(&self) -> SagaOptions {
-        SagaOptions { call_timeout: self.providers.call_timeout.get(), ..SagaOptions::default() }
+        let retry = &self.providers.retry;
+        let retry =
+            Retry { base: retry.base.get(), cap: retry.cap.get(), attempts: retry.attempts };
+        SagaOptions { call_timeout: self.providers.call_timeout.get(), retry }
     }
 
-    /// How long a request may take that names no deadline.
+    /// How long a request may take that names no deadline: the gateway's own time, and the order
+    /// service's.
     pub fn request_deadline(&self) -> Duration {
-        self.limits.order.get()
+        self.limits.gateway.get() + self.limits.order.get()
     }
 
     /// For the SQLite engine.
@@ -133,7 +139,8 @@ mod tests {
         assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         assert_eq!(config.sqlite_options(), sqlite::Options::default());
         assert_eq!(config.sandbox_options(), sandbox::Options::default());
-        assert_eq!(config.saga_options().call_timeout, SagaOptions::default().call_timeout);
+        let (ours, theirs) = (config.saga_options(), SagaOptions::default());
+        assert_eq!(format!("{ours:?}"), format!("{theirs:?}"));
         assert_eq!(config.request_deadline(), steadfast_api::limits::DEADLINE_DEFAULT);
         let connections = steadfast_api::limits::CONNECTIONS_MAX;
         assert_eq!(config.http.connections_max, connections);

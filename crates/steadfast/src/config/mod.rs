@@ -12,6 +12,7 @@
 //! | [`value`] | the types of values: [`value::Length`], [`value::Size`], … |
 //! | [`load`](mod@load) | the sources and their order |
 //! | [`check`] | rules between keys |
+//! | [`policies`] | the numbers of every policy |
 //! | [`budget`] | the tree of deadlines, and whether it adds up |
 //! | [`reference`](mod@reference) | the reference page, generated from the above |
 
@@ -22,6 +23,7 @@ mod lines;
 mod load;
 mod map;
 mod overlay;
+pub mod policies;
 pub mod reference;
 pub mod settings;
 pub mod value;

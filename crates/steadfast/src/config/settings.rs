@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::error::Problem;
 use super::value::{
     Duplicates, Length, Locations, LogFormat, OrOff, Policy, Provider, Setting, Share, Size, Store,
+    Window,
 };
 
 /// What a section or a key says about itself.
@@ -109,9 +110,8 @@ macro_rules! settings {
                 }
 
                 fn read(figment: &Figment, path: &str, problems: &mut Vec<Problem>) -> Self {
-                    let default = Self::default();
                     Self {
-                        $($key: read(figment, join(path, stringify!($key)), default.$key, problems),)*
+                        $($key: read(figment, join(path, stringify!($key)), $default, problems),)*
                         $($section: Section::read(figment, &join(path, stringify!($section)), problems),)*
                     }
                 }
@@ -137,6 +137,7 @@ settings! {
         ..orders: Orders;
         ..dispatch: Dispatch;
         ..providers: Providers;
+        ..policies: Policies;
         ..sqlite: Sqlite;
         ..log: Log;
     }
@@ -211,7 +212,21 @@ settings! {
         payment: Provider = Provider::Sandbox;
         /// How long one call may take before its outcome counts as unknown.
         call_timeout: Length = Length::millis(100);
+        ..retry: Retry;
         ..sandbox: Sandbox;
+    }
+
+    /// When the saga asks a provider again. Its pauses survive a crash, and each repetition is paid
+    /// from the provider's budget (`policies.stock.budget`, `policies.payment.budget`).
+    Retry {
+        /// The pause after the first attempt; it doubles with each, and is drawn from its upper
+        /// half.
+        base: Length = Length::millis(100);
+        /// The longest pause. Also how long a provider's `Retry-After` is heeded at most.
+        cap: Length = Length::secs(60);
+        /// After this many attempts that surely had no effect an order is given up, as long as it
+        /// can be. What may have had an effect is asked about until somebody knows.
+        attempts: u32 = 7;
     }
 
     /// The sandbox: durable ledgers that can be told to misbehave.
@@ -241,6 +256,90 @@ settings! {
         delay_extra: Length = Length::secs(0);
         /// It never takes longer than this.
         delay_max: Length = Length::secs(60);
+    }
+
+    /// What stands between the parts. `steadfast policies list` shows how each of them stands.
+    Policies {
+        ..objective: Objective;
+        ..stock: Dependency;
+        ..payment: Dependency;
+    }
+
+    /// What counts as good enough: hedging looks at what is left of the error budget.
+    Objective {
+        /// The share of calls that must not fail.
+        target: Share = Share::permille(999);
+        /// Over which time.
+        window: Length = Length::secs(30 * 24 * 3_600);
+    }
+
+    /// Calls of one provider.
+    Dependency {
+        /// Lets the time limit of a call follow what calls take at present (2d + r, to its 99.8 %
+        /// quantile), between this and `providers.call_timeout`; or `"off"`.
+        adaptive_timeout: OrOff<Length> = OrOff::Off;
+        ..budget: Budget;
+        ..breaker: Breaker;
+        ..bulkhead: Bulkhead;
+        ..hedge: Hedge;
+    }
+
+    /// What retries and hedges are paid from.
+    Budget {
+        /// Extra attempts for each call.
+        ratio: Share = Share::permille(50);
+        /// Extra attempts a second beyond that, so that a quiet service may retry at all.
+        floor_per_second: f64 = 1.0;
+        /// How far back calls and extra attempts count.
+        window: Length = Length::secs(10);
+    }
+
+    /// When to stop asking.
+    Breaker {
+        /// Which calls are judged: the last so many, or those of the last so long.
+        window: Window = Window::Calls(100);
+        /// The circuit opens when at least this share of them failed.
+        failure_rate: Share = Share::permille(500);
+        /// What takes longer than this is slow, whether or not it failed.
+        slow_call: OrOff<Length> = OrOff::Off;
+        /// The circuit opens when at least this share of them was slow.
+        slow_call_rate: Share = Share::permille(1_000);
+        /// No judgement on fewer calls than these.
+        minimum_calls: u32 = 20;
+        /// How long it stays open before it sends probes.
+        open_for: Length = Length::secs(60);
+        /// How many calls are let through to see whether it may close again.
+        probes: u32 = 10;
+        /// Probes that have not answered by then count as failed.
+        probe_timeout: Length = Length::secs(60);
+        /// Whether it opens at once when the retry budget is spent.
+        open_when_budget_spent: bool = false;
+    }
+
+    /// How many calls at once.
+    Bulkhead {
+        /// Calls at work.
+        limit: u32 = steadfast_dispatch::limits::PROVIDER_CALLS_MAX;
+        /// Calls that wait for a place.
+        queue: u32 = steadfast_dispatch::limits::PROVIDER_WAITS_MAX;
+        /// How long one of them waits at most.
+        wait: Length = Length::millis(100);
+    }
+
+    /// When a slow call gets a second attempt beside it.
+    Hedge {
+        /// Whether at all. Only calls that may be repeated can be.
+        enabled: bool = false;
+        /// Only while 5 % of calls take longer than this.
+        p95_above: Length = Length::millis(300);
+        /// Only while more than this is left of the error budget.
+        error_budget_above: Share = Share::permille(500);
+        /// At most this share of the calls within the last minute.
+        share_max: Share = Share::permille(20);
+        /// Only when so many answers have been observed within the last minute.
+        observed_min: u64 = 100;
+        /// The first attempt is left alone for as long as this share of calls takes.
+        delay: Share = Share::permille(950);
     }
 
     /// The `sqlite` store.

@@ -42,6 +42,9 @@ pub enum Error {
     /// The leases.
     #[error("dispatch.lease: {0}")]
     Lease(#[from] coordination::Invalid),
+    /// The policies.
+    #[error("policies: {0}")]
+    Policies(#[from] steadfast_resilience::Invalid),
     /// The business.
     #[error(transparent)]
     Assembly(#[from] AssemblyError),

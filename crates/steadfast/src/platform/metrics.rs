@@ -11,7 +11,10 @@ use steadfast_dispatch::Assembly;
 use steadfast_dispatch::saga::OrderSaga;
 use steadfast_journal::Journal;
 use steadfast_messaging::{Consumer, Embedded, relay};
+use steadfast_resilience::breaker::State;
+use steadfast_resilience::policy::Snapshot;
 
+use super::policies::Watch;
 use super::storage::Storage;
 
 /// Upper bounds of latency buckets, in seconds: from a memory hit to the longest deadline.
@@ -39,10 +42,16 @@ pub(super) struct Gauges {
     relay: relay::Handle,
     consumer: Consumer<OrderSaga>,
     bus: Embedded,
+    policies: Arc<Watch>,
 }
 
 impl Gauges {
-    pub(super) fn new(storage: &Storage, assembly: &Assembly, bus: &Embedded) -> Self {
+    pub(super) fn new(
+        storage: &Storage,
+        assembly: &Assembly,
+        bus: &Embedded,
+        policies: &Arc<Watch>,
+    ) -> Self {
         Self {
             journals: [
                 ("orders", storage.orders().clone()),
@@ -52,6 +61,7 @@ impl Gauges {
             relay: assembly.relay.clone(),
             consumer: assembly.consumer.clone(),
             bus: bus.clone(),
+            policies: Arc::clone(policies),
         }
     }
 
@@ -97,6 +107,46 @@ impl Gauges {
         for (name, help, value) in gauges {
             family(text, name, help, "gauge", [(String::new(), value)]);
         }
+        policies(text, &self.policies.snapshots());
+    }
+}
+
+/// What the policies have counted, by the name of what they guard.
+fn policies(text: &mut String, snapshots: &[Snapshot]) {
+    type Get = fn(&Snapshot) -> Option<u64>;
+    let counters: [(&str, &str, Get); 8] = [
+        ("calls", "Calls made.", |s| Some(s.counters.calls)),
+        ("attempts", "Attempts that were sent.", |s| Some(s.counters.attempts)),
+        ("failures", "Attempts that failed.", |s| Some(s.counters.failures)),
+        ("timeouts", "Attempts without an answer in time.", |s| Some(s.counters.timeouts)),
+        ("refusals", "Attempts that were not let through.", |s| Some(s.counters.refusals)),
+        ("retries", "Retries issued.", |s| Some(s.counters.retries)),
+        ("hedges", "Hedges issued.", |s| Some(s.counters.hedges)),
+        ("hedges_won", "Hedges that answered first.", |s| Some(s.counters.hedges_won)),
+    ];
+    let gauges: [(&str, &str, Get); 5] = [
+        ("circuit_open", "1 while the circuit lets nothing through.", |s| {
+            s.breaker.map(|b| u64::from(matches!(b.state, State::Open | State::ForcedOpen)))
+        }),
+        ("in_use", "Places taken in the bulkhead.", |s| s.bulkhead.map(|(used, _)| used.into())),
+        ("waiting", "Calls that wait for one.", |s| s.bulkhead.map(|(_, waits)| waits.into())),
+        ("budget_extra", "Retries and hedges in the budget's window.", |s| {
+            s.budget.map(|budget| budget.extra)
+        }),
+        ("budget_allowed", "How many the calls in it allow.", |s| {
+            s.budget.map(|budget| budget.allowed)
+        }),
+    ];
+    let rows = |get: Get| {
+        let row =
+            move |s: &Snapshot| get(s).map(|value| (format!("{{name=\"{}\"}}", s.name), value));
+        snapshots.iter().filter_map(row).collect::<Vec<_>>()
+    };
+    for (name, help, get) in counters {
+        family(text, &format!("steadfast_policy_{name}_total"), help, "counter", rows(get));
+    }
+    for (name, help, get) in gauges {
+        family(text, &format!("steadfast_policy_{name}"), help, "gauge", rows(get));
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod metrics;
 mod operators;
 mod planner;
+mod policies;
 mod providers;
 mod storage;
 
@@ -34,6 +35,7 @@ pub use storage::journals;
 
 use crate::config::Config;
 use operators::{DeadLetterOffice, SagaOffice};
+use policies::Watch;
 use providers::Providers;
 use storage::Storage;
 
@@ -90,6 +92,7 @@ impl Platform {
             ..coordination::Options::default()
         };
         let bus = Embedded::new(bus::embedded::Options::default());
+        let policies = Arc::new(Watch::new(config.policy_options(), &clock)?);
         let mut assembly = Assembly::new(Parts {
             journal: storage.orders().clone(),
             clock: clock.clone(),
@@ -99,6 +102,7 @@ impl Platform {
             planner: Arc::new(planner::BlockingPool),
             stock: Arc::clone(&providers.stock),
             payment: Arc::clone(&providers.payment),
+            policies: policies.policies().clone(),
             options: config.dispatch_options(),
             saga: config.saga_options(),
             relay: relay::Options::default(),
@@ -109,8 +113,16 @@ impl Platform {
         let lifecycle = Lifecycle::default();
         let (failed, mut failures) = mpsc::unbounded_channel::<Error>();
         let mut tasks = Vec::new();
-        let watches =
-            [watch("stock ledger", storage.stock()), watch("payment ledger", storage.payment())];
+        let sampled = Arc::clone(&policies);
+        let sample = async move {
+            sampled.sample().await;
+            Ok(())
+        };
+        let watches = [
+            Task { name: "indicators", work: sample.boxed() },
+            watch("stock ledger", storage.stock()),
+            watch("payment ledger", storage.payment()),
+        ];
         for task in assembly.tasks.drain(..).chain(watches) {
             let (failed, lifecycle) = (failed.clone(), lifecycle.clone());
             let name = task.name;
@@ -135,9 +147,10 @@ impl Platform {
         };
         let services = assembly.services.clone();
         let api = Api::new(services.clone(), clock.clone(), lifecycle.clone(), api);
-        let gauges = metrics::Gauges::new(&storage, &assembly, &bus);
+        let gauges = metrics::Gauges::new(&storage, &assembly, &bus, &policies);
         let office = Admin::new(clock.clone(), lifecycle.clone(), gauges.render(render))
             .with_sagas(Arc::new(SagaOffice::new(assembly.saga.clone())))
+            .with_policies(policies)
             .with_dead_letters(Arc::new(DeadLetterOffice::new(assembly.consumer.dead_letters())));
         let mut office = admin_router(office);
         if let Some(sandbox) = &providers.sandbox {
@@ -227,8 +240,9 @@ impl Platform {
         for (name, task) in self.tasks {
             match name {
                 "relay" => end(&self.clock, name, task).await,
-                // Its place is in the journal; it goes on from there.
-                "order list" => task.abort(),
+                // The list's place is in the journal, and it goes on from there; indicators live
+                // as long as the process.
+                "order list" | "indicators" => task.abort(),
                 _ => rest.push((name, task)),
             }
         }

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_coordination::{self as coordination, Leases};
+use steadfast_dispatch::policies::Policies;
 use steadfast_dispatch::policy::Rounding;
 use steadfast_dispatch::saga::SagaOptions;
 use steadfast_dispatch::service::{Options, Services};
@@ -68,6 +69,7 @@ impl Platform {
         let leases = Leases::new(Arc::new(coordinator), clock.clone(), lease)?;
         let bus = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let head = journals.orders.store().head()?.position.0;
+        let policies = Policies::standard(&clock);
         let mut assembly = Assembly::new(Parts {
             journal: journals.orders.clone(),
             clock,
@@ -78,6 +80,7 @@ impl Platform {
             planner: Arc::new(Inline),
             stock: Arc::new(sandbox.stock),
             payment: Arc::new(sandbox.payment),
+            policies,
             options: options(policy, parameters),
             saga: SagaOptions::default(),
             relay: relay::Options::default(),

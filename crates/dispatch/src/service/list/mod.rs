@@ -133,7 +133,7 @@ impl OrderList {
             ) => Error::Unavailable {
                 reason: format!("the list of orders is being built: at event {at} of {wanted}"),
             },
-            (journal::Error::Behind { .. }, _) => Error::DeadlineExceeded,
+            (journal::Error::Behind { .. }, _) => Error::late(),
             (
                 journal::Error::Stopped { .. },
                 Progress { condition: Condition::Failed(why), .. },

@@ -37,7 +37,7 @@ pub(in crate::service) async fn page(
     let mut orders = Vec::with_capacity(wanted);
     while orders.len() < wanted {
         if core.clock.monotonic() >= deadline {
-            return Err(Error::DeadlineExceeded);
+            return Err(Error::late());
         }
         let found = scan.take(wanted - orders.len())?;
         if found.is_empty() {
@@ -71,7 +71,7 @@ async fn catch_up(core: &Core, deadline: Monotonic) -> Result<(), Error> {
     let head = core.journal.store().head()?.position;
     let left = deadline - core.clock.monotonic();
     if left.is_zero() {
-        return Err(Error::DeadlineExceeded);
+        return Err(Error::late());
     }
     let list = &core.list;
     list.view.catch_up_to(head, left).await.map_err(|error| list.failed(error))

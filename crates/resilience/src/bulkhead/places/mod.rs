@@ -63,7 +63,7 @@ pub(crate) trait Discipline {
     ) -> Option<Ticket>;
 
     /// Somebody went away. Says whether it waited.
-    fn leave(&mut self, ticket: Ticket) -> bool;
+    fn leave(&mut self, ticket: Ticket, now: Monotonic) -> bool;
 
     /// Somebody's time is over. `None` when it does not wait any more.
     fn give_up(&mut self, ticket: Ticket, now: Monotonic) -> Option<Self::Refused>;
@@ -72,7 +72,7 @@ pub(crate) trait Discipline {
     fn late(&self, wish: &Self::Wish, waited: Duration, at_work: u32) -> Self::Refused;
 
     /// A place was free while nobody waited.
-    fn spare(&mut self, _now: Monotonic) {}
+    fn spare(&mut self) {}
 }
 
 pub(crate) struct Places<D: Discipline> {
@@ -248,7 +248,7 @@ impl<D: Discipline> Places<D> {
                 }
             }
             if seen.had_spare() {
-                waiters.line.spare(now);
+                waiters.line.spare();
             }
             let (joined, gone) =
                 waiters.step(wakes, |line, gone| line.join(now, seen.at_work(), wish, gone));
@@ -293,7 +293,7 @@ impl<D: Discipline> Places<D> {
     fn abandon(&self, ticket: Ticket) {
         self.locked(|places, waiters, now, wakes| match waiters.slots.remove(&ticket) {
             Some(Slot::Waiting(_)) => {
-                waiters.line.leave(ticket);
+                waiters.line.leave(ticket, now);
                 places.word.fetch_sub(WAITS, Ordering::AcqRel);
             }
             Some(Slot::Granted(_)) => places.hand_over(waiters, now, wakes),
@@ -308,10 +308,11 @@ impl<D: Discipline> Places<D> {
     }
 
     /// From now on so many may be at work. Lets in who waits if they are more than before; takes
-    /// nobody's place away if they are fewer.
-    pub(crate) fn set_limit(&self, limit: u32) {
+    /// nobody's place away if they are fewer. Asked under the lock, so that of two who set it at
+    /// the same time the second does not set what was true before the first.
+    pub(crate) fn set_limit(&self, limit: impl FnOnce() -> u32) {
         self.locked(|places, waiters, now, wakes| {
-            places.change_limit(limit);
+            places.change_limit(limit());
             places.admit(waiters, now, wakes);
         });
     }

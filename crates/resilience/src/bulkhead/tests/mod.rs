@@ -1,5 +1,7 @@
 //! What a bulkhead promises, and what it would be without it.
 
+#[cfg(feature = "hyper")]
+mod connections;
 mod isolation;
 #[cfg(feature = "tower")]
 mod layer;

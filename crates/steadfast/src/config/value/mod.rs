@@ -10,6 +10,7 @@ mod provider;
 mod share;
 mod size;
 mod text;
+mod window;
 mod words;
 
 use std::net::SocketAddr;
@@ -23,6 +24,7 @@ pub use off::OrOff;
 pub use provider::{Provider, Remote};
 pub use share::Share;
 pub use size::Size;
+pub use window::Window;
 pub use words::{Duplicates, Locations, LogFormat, Policy, Store};
 
 /// A kind of configuration value.

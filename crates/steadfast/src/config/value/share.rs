@@ -1,4 +1,4 @@
-//! A share of a whole.
+//! A part of a whole.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::Setting;
 
-/// A probability: a number from 0 (never) to 1 (always).
+/// A probability, or a part of a whole: a number from 0 (never, nothing) to 1 (always,
+/// everything).
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd, Serialize)]
 #[serde(transparent)]
 pub struct Share(f64);
@@ -15,6 +16,11 @@ impl Share {
     /// Never.
     pub const ZERO: Self = Self(0.0);
 
+    /// From a number of thousandths; more than 1,000 counts as 1,000.
+    pub const fn permille(permille: u16) -> Self {
+        Self(if permille >= 1_000 { 1.0 } else { permille as f64 / 1_000.0 })
+    }
+
     /// The number.
     pub const fn get(self) -> f64 {
         self.0
@@ -22,7 +28,7 @@ impl Share {
 }
 
 impl Setting for Share {
-    const ALLOWED: &'static str = "a probability from `0.0` to `1.0`";
+    const ALLOWED: &'static str = "a number from `0.0` to `1.0`";
 }
 
 impl<'de> Deserialize<'de> for Share {
@@ -34,7 +40,7 @@ impl<'de> Deserialize<'de> for Share {
                 if (0.0..=1.0).contains(&number) {
                     Ok(Share(number))
                 } else {
-                    Err(E::custom(format!("{number} is not a probability from 0.0 to 1.0")))
+                    Err(E::custom(format!("{number} is not a number from 0.0 to 1.0")))
                 }
             }
         }
@@ -43,7 +49,7 @@ impl<'de> Deserialize<'de> for Share {
             type Value = Share;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a probability from 0.0 to 1.0")
+                f.write_str("a number from 0.0 to 1.0")
             }
 
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Share, E> {

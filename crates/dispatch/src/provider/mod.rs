@@ -5,6 +5,8 @@
 //! failure says which of three things is known: it was *refused*, it surely *did not happen*, or
 //! nobody knows ([`Failure::Unknown`]), which is never taken for "no".
 
+mod guarded;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -13,6 +15,12 @@ use steadfast_time::Monotonic;
 
 use crate::names::OrderId;
 use crate::order::{Item, Money};
+
+pub use guarded::Guarded;
+
+/// The code of a refusal that is none of the business: the service rejects our requests as such
+/// (a wrong token, a path that it does not know). Something for an operator.
+pub const PROVIDER_REJECTED: &str = "provider_rejected";
 
 /// What accompanies each call.
 #[derive(Clone, Debug, PartialEq, Eq)]

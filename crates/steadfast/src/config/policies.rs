@@ -1,0 +1,188 @@
+//! What stands between the parts: every number of every policy.
+//!
+//! The defaults are those of the parts, and a test holds them to it. What the parts refuse is
+//! refused at the start, under the key as it is written here.
+
+use steadfast_dispatch::policies as parts;
+use steadfast_resilience::policy::Options;
+use steadfast_resilience::{
+    Invalid, Share as Part, breaker, budget, bulkhead, hedge, objective, timeout,
+};
+
+use super::error::Problem;
+use super::settings::{Budget, Bulkhead, Config, Dependency, Hedge, Objective};
+use super::value::{OrOff, Share, Window};
+
+fn part(share: Share) -> Part {
+    // Both types have checked the number.
+    Part::new(share.get()).unwrap_or_default()
+}
+
+fn places(bulkhead: &Bulkhead) -> bulkhead::Options {
+    let Bulkhead { limit, queue, wait } = *bulkhead;
+    bulkhead::Options { limit, queue, wait: wait.get() }
+}
+
+fn paid(budget: &Budget) -> budget::Options {
+    let Budget { ratio, floor_per_second, window } = *budget;
+    budget::Options { ratio: ratio.get(), floor_per_second, window: window.get() }
+}
+
+fn judged(breaker: &super::settings::Breaker) -> breaker::Options {
+    breaker::Options {
+        window: match breaker.window {
+            Window::Calls(calls) => breaker::Window::Count(calls),
+            Window::Time(length) => breaker::Window::Time(length.get()),
+        },
+        failure_rate: part(breaker.failure_rate),
+        slow_call: breaker.slow_call.on().map(super::value::Length::get),
+        slow_call_rate: part(breaker.slow_call_rate),
+        minimum_calls: breaker.minimum_calls,
+        open_for: breaker.open_for.get(),
+        probes: breaker.probes,
+        probe_timeout: breaker.probe_timeout.get(),
+        open_when_budget_spent: breaker.open_when_budget_spent,
+    }
+}
+
+pub(super) fn hedged(hedge: &Hedge) -> Option<hedge::Options> {
+    hedge.enabled.then(|| hedge::Options {
+        p95_above: hedge.p95_above.get(),
+        error_budget_above: part(hedge.error_budget_above),
+        share_max: part(hedge.share_max),
+        observed_min: hedge.observed_min,
+        delay: hedge::Delay::Quantile(part(hedge.delay)),
+        ..hedge::Options::default()
+    })
+}
+
+pub(super) fn good_enough(objective: &Objective) -> objective::Options {
+    objective::Options {
+        target: part(objective.target),
+        window: objective.window.get(),
+        ..objective::Options::default()
+    }
+}
+
+impl Config {
+    /// Between the services and what they call.
+    pub fn policy_options(&self) -> parts::Options {
+        let journal = Options {
+            objective: Some(good_enough(&self.policies.objective)),
+            ..parts::journal(self.limits.database.get())
+        };
+        parts::Options {
+            journal,
+            stock: self.dependency(&self.policies.stock),
+            payment: self.dependency(&self.policies.payment),
+        }
+    }
+
+    fn dependency(&self, settings: &Dependency) -> Options {
+        let ceiling = self.providers.call_timeout.get();
+        let attempt = match settings.adaptive_timeout {
+            OrOff::Off => timeout::Attempt::Fixed(ceiling),
+            OrOff::On(floor) => timeout::Attempt::Adaptive(timeout::options::Adaptive {
+                floor: floor.get(),
+                ceiling,
+                ..timeout::options::Adaptive::default()
+            }),
+        };
+        Options {
+            timeout: Some(timeout::Options { attempt, overall: None }),
+            budget: Some(paid(&settings.budget)),
+            breaker: Some(judged(&settings.breaker)),
+            bulkhead: Some(places(&settings.bulkhead)),
+            hedge: hedged(&settings.hedge),
+            objective: Some(good_enough(&self.policies.objective)),
+            ..Options::NONE
+        }
+    }
+
+    /// Everything that the policies would refuse.
+    pub(super) fn policy_problems(&self) -> Vec<Problem> {
+        let parts::Options { journal, stock, payment } = self.policy_options();
+        let mut problems = Vec::new();
+        let mut check = |section: &str, checked: Result<(), Invalid>| {
+            if let Err(Invalid { key, value, allowed }) = checked {
+                // What all policies share is written once.
+                let key = match key.strip_prefix("objective.") {
+                    Some(_) => format!("policies.{key}"),
+                    None => format!("policies.{section}.{key}"),
+                };
+                let problem = Problem::new(key, format!("must be {allowed}, not {value}"));
+                if !problems.contains(&problem) {
+                    problems.push(problem);
+                }
+            }
+        };
+        check("journal", journal.check());
+        check("stock", stock.check());
+        check("payment", payment.check());
+        let ceiling = self.providers.call_timeout;
+        let dependencies = [("stock", &self.policies.stock), ("payment", &self.policies.payment)];
+        for (name, settings) in dependencies {
+            let Dependency { hedge, .. } = settings;
+            if hedge.enabled && hedge.p95_above >= ceiling {
+                let what = format!(
+                    "must be below providers.call_timeout, {ceiling}, not {}: no call takes longer",
+                    hedge.p95_above
+                );
+                problems.push(Problem::new(format!("policies.{name}.hedge.p95_above"), what));
+            }
+            if settings.bulkhead.wait > ceiling {
+                let what = format!(
+                    "must be at most providers.call_timeout, {ceiling}, not {}",
+                    settings.bulkhead.wait
+                );
+                problems.push(Problem::new(format!("policies.{name}.bulkhead.wait"), what));
+            }
+        }
+        problems
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::value::Length;
+
+    #[test]
+    fn the_defaults_are_those_of_the_parts() {
+        assert_eq!(Config::default().policy_options(), parts::Options::default());
+        assert_eq!(Config::default().policy_problems(), []);
+    }
+
+    #[test]
+    fn hedging_switched_on_has_the_sources_numbers() {
+        let hedge = Hedge { enabled: true, ..Hedge::default() };
+        assert_eq!(hedged(&hedge), Some(hedge::Options::default()));
+    }
+
+    #[test]
+    fn each_mistake_names_its_key_its_value_and_what_is_allowed() {
+        let problem = |change: fn(&mut Config)| {
+            let mut config = Config::default();
+            change(&mut config);
+            let problems = config.policy_problems();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            format!("{}: {}", problems[0].key, problems[0].what)
+        };
+        let zero = problem(|c| c.policies.stock.breaker.window = Window::Calls(0));
+        assert!(zero.starts_with("policies.stock.breaker.window: must be 1 to"), "{zero}");
+        let zero = problem(|c| c.policies.payment.budget.window = Length::millis(0));
+        assert!(zero.starts_with("policies.payment.budget.window: must be"), "{zero}");
+        let never = problem(|c| c.policies.stock.hedge.enabled = true);
+        assert_eq!(
+            never,
+            "policies.stock.hedge.p95_above: must be below providers.call_timeout, 100ms, not \
+             300ms: no call takes longer"
+        );
+        let once = problem(|c| c.policies.objective.window = Length::millis(0));
+        assert!(once.starts_with("policies.objective.window: must be"), "{once}");
+        let floor = problem(|c| {
+            c.policies.stock.adaptive_timeout = OrOff::On(Length::millis(200));
+        });
+        assert!(floor.contains("timeout.attempt"), "{floor}");
+    }
+}
