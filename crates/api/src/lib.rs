@@ -3,6 +3,7 @@
 
 pub mod admin;
 mod extract;
+pub mod gateway;
 mod lifecycle;
 pub mod limits;
 mod meter;
@@ -14,6 +15,7 @@ pub mod server;
 mod state;
 
 pub use admin::{Admin, admin_router};
+pub use gateway::Gateway;
 pub use lifecycle::{Lifecycle, Phase, Readiness};
 pub use meter::{REQUEST_SECONDS, REQUESTS_TOTAL};
 pub use problem::{Code, Problem};

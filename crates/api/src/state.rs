@@ -1,22 +1,18 @@
 //! What the routes stand on.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use steadfast_dispatch::Error;
 use steadfast_dispatch::service::Services;
-use steadfast_time::{Clock, Monotonic};
+use steadfast_resilience::shed::Priority;
+use steadfast_time::Clock;
 
 use crate::extract::headers;
+use crate::gateway::{Admitted, Gateway};
 use crate::lifecycle::Lifecycle;
 use crate::limits::{DEADLINE_DEFAULT, DEADLINE_MAX, TRACK_KEEP_ALIVE};
 use crate::problem::Problem;
-
-const fn late() -> Error {
-    Error::DeadlineExceeded { what: std::borrow::Cow::Borrowed("not done within the deadline") }
-}
 
 /// What can be set about the public face.
 #[derive(Clone, Debug)]
@@ -51,13 +47,26 @@ struct Inner {
     clock: Clock,
     lifecycle: Lifecycle,
     options: Options,
+    gateway: Option<Gateway>,
 }
 
 impl Api {
     /// The public face of some services. Tracking streams end when `lifecycle` drains.
     #[must_use]
     pub fn new(services: Services, clock: Clock, lifecycle: Lifecycle, options: Options) -> Self {
-        Self { inner: Arc::new(Inner { services, clock, lifecycle, options }) }
+        let gateway = None;
+        Self { inner: Arc::new(Inner { services, clock, lifecycle, options, gateway }) }
+    }
+
+    /// The same behind a gateway; without one every request is let in, and reads are made where
+    /// they are asked for.
+    #[must_use]
+    pub fn behind(self, gateway: Gateway) -> Self {
+        let Inner { services, clock, lifecycle, options, .. } = &*self.inner;
+        let (services, clock) = (services.clone(), clock.clone());
+        let (lifecycle, options) = (lifecycle.clone(), options.clone());
+        let gateway = Some(gateway);
+        Self { inner: Arc::new(Inner { services, clock, lifecycle, options, gateway }) }
     }
 
     pub(crate) fn services(&self) -> &Services {
@@ -76,25 +85,15 @@ impl Api {
         &self.inner.options
     }
 
-    /// How long the request may take, by its headers.
-    pub(crate) fn time_allowed(&self, headers: &HeaderMap) -> Result<Duration, Problem> {
-        let Options { deadline, deadline_max, .. } = *self.options();
-        headers::time_allowed(headers, deadline, deadline_max)
-    }
-
-    /// The moment by which the request must be answered, by its headers.
-    pub(crate) fn deadline(&self, headers: &HeaderMap) -> Result<Monotonic, Problem> {
-        Ok(self.clock().monotonic() + self.time_allowed(headers)?)
-    }
-
-    /// Waits for a service that keeps no deadline itself. What it has handed to the journal by
-    /// then may still be done; all such requests can be repeated.
-    pub(crate) async fn within<T>(
+    /// Lets a request in, with the time that its headers give it. Called once the body is there:
+    /// a client that sends slowly keeps nobody out.
+    pub(crate) async fn admit(
         &self,
-        allowed: Duration,
-        work: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Problem> {
-        let done = self.clock().timeout(allowed, work).await;
-        Ok(done.unwrap_or_else(|_| Err(late()))?)
+        headers: &HeaderMap,
+        priority: Priority,
+    ) -> Result<Admitted, Problem> {
+        let Options { deadline, deadline_max, .. } = *self.options();
+        let allowed = headers::time_allowed(headers, deadline, deadline_max)?;
+        Admitted::new(self.inner.gateway.as_ref(), self.clock(), priority, allowed).await
     }
 }

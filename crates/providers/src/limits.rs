@@ -47,6 +47,16 @@ pub const CONNECTIONS_MAX: usize = 1_024;
 /// second.
 pub const CONNECTIONS_DEFAULT: usize = 64;
 
+/// Calls of one service that wait for their turn. The policy in front lets far fewer come; this is
+/// for whoever uses the engine without one.
+pub const CALLS_WAITING_MAX: u32 = 4_096;
+
+/// How long one of them waits at most, whatever its deadline says.
+pub const TURN_WAIT_MAX: Duration = Duration::from_secs(60);
+
+/// How long a call whose turn has come waits for a connection that is being closed to be gone.
+pub const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(5);
+
 /// How long an unused connection is kept. Shorter than the idle timeouts that servers and load
 /// balancers commonly have (60 s and more), so that it is we who close it.
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(30);

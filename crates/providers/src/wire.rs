@@ -11,6 +11,7 @@ use steadfast_dispatch::order::{Item, Money};
 pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// How long the caller still waits, in milliseconds.
+#[cfg(feature = "serve")]
 pub(crate) const TIMEOUT_MS: &str = "x-envoy-expected-rq-timeout-ms";
 
 /// `POST {base}/reservations`.

@@ -4,6 +4,8 @@
 mod common;
 
 use std::future::IntoFuture;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -232,6 +234,117 @@ async fn calls_wait_their_turn_and_those_that_get_none_did_not_happen() {
     let (first, second) = tokio::join!(first, second);
     unknown(first);
     unavailable(second);
+}
+
+/// How many connections a server has open, and the most that it had.
+#[derive(Default)]
+struct Counts {
+    open: AtomicUsize,
+    most: AtomicUsize,
+}
+
+/// A server that answers after a while, except for every third request of a connection, which it
+/// never answers.
+async fn counting(counts: &Arc<Counts>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let counts = Arc::clone(counts);
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let counts = Arc::clone(&counts);
+            let open = counts.open.fetch_add(1, SeqCst) + 1;
+            counts.most.fetch_max(open, SeqCst);
+            tokio::spawn(async move {
+                let mut asked = 0;
+                while request(&mut socket).await.is_some() {
+                    asked += 1;
+                    if asked % 3 == 0 {
+                        continue;
+                    }
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+                    if socket.write_all(answer).await.is_err() {
+                        break;
+                    }
+                }
+                counts.open.fetch_sub(1, SeqCst);
+            });
+        }
+    });
+    base
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_are_bounded_also_when_answers_never_come() {
+    let counts = Arc::new(Counts::default());
+    let clock = Clock::system();
+    let options = Options { connections: 3, ..Options::new(counting(&counts).await) };
+    let provider = Provider::connect(&options, clock.clone()).unwrap();
+    let calls = (0..60_u128).map(|number| {
+        let (provider, clock) = (provider.clone(), clock.clone());
+        tokio::spawn(async move {
+            let mut answers = [0, 0, 0];
+            for _ in 0..5 {
+                let call = brief(&clock, Duration::from_millis(60));
+                match provider.void(&call, order(number)).await {
+                    Ok(()) => answers[0] += 1,
+                    Err(Failure::Unknown { .. }) => answers[1] += 1,
+                    Err(Failure::Unavailable { .. }) => answers[2] += 1,
+                    Err(refused) => panic!("{refused}"),
+                }
+            }
+            answers
+        })
+    });
+    let mut total = [0; 3];
+    for answers in futures_of(calls).await {
+        for (sum, count) in total.iter_mut().zip(answers) {
+            *sum += count;
+        }
+    }
+    let [answered, silent, no_turn] = total;
+    assert_eq!(answered + silent + no_turn, 300);
+    // Otherwise it shows nothing.
+    assert!(answered > 0 && silent > 0 && no_turn > 0, "{total:?}");
+    // What is closed here is seen there a moment later, so a successor may be counted beside it.
+    let most = counts.most.load(SeqCst);
+    assert!((3..=6).contains(&most), "{most} connections at once");
+    // Nothing is queued up behind: the next call gets through.
+    for _ in 0..20 {
+        if provider.void(&brief(&clock, SECOND), order(1)).await.is_ok() {
+            return;
+        }
+    }
+    panic!("nobody gets through any more");
+}
+
+async fn futures_of<T: Send + 'static>(
+    tasks: impl Iterator<Item = tokio::task::JoinHandle<T>>,
+) -> Vec<T> {
+    let tasks: Vec<_> = tasks.collect();
+    let mut done = Vec::new();
+    for task in tasks {
+        done.push(task.await.unwrap());
+    }
+    done
+}
+
+#[tokio::test]
+async fn when_to_come_back_may_be_a_date() {
+    let after = |value: &str| {
+        format!("HTTP/1.1 503 Busy\r\nretry-after: {value}\r\ncontent-length: 0\r\n\r\n")
+    };
+    let wait = async |value: &str| {
+        let failure = reserve(&answering(after(value)).await.0, SECOND).await.unwrap_err();
+        let Failure::Unavailable { retry_after, .. } = failure else { panic!("{failure}") };
+        retry_after
+    };
+    assert_eq!(wait("7").await, Some(Duration::from_secs(7)));
+    assert_eq!(wait("Sun, 06 Nov 1994 08:49:37 GMT").await, Some(Duration::ZERO));
+    // Long after whoever reads this, and never longer than the clock can say.
+    let far = wait("Tue, 31 Dec 2999 23:59:59 GMT").await.unwrap();
+    assert!(far > Duration::from_secs(900 * 365 * 86_400), "{far:?}");
+    assert_eq!(wait("tomorrow").await, None);
 }
 
 /// A connector that stands for any other transport: it never gets through.

@@ -1,9 +1,12 @@
 //! What a place costs: the bulkhead, the limit and the gate beside their peers.
 //!
-//! `cargo bench -p steadfast-resilience --features tower --bench bulkhead -- --max-time 1`
+//! ```sh
+//! cargo bench -p steadfast-resilience --all-features --bench bulkhead -- --max-time 1
+//! ```
 //!
 //! Nothing waits here: what is measured is what every call pays. Peers that only come as a service
 //! are called as one, and ours beside them too.
+#![allow(clippy::expect_used, reason = "a failed benchmark is a panic")]
 
 use std::convert::Infallible;
 use std::future::Ready;
@@ -25,6 +28,12 @@ use tower::{Layer as _, Service, ServiceExt};
 
 #[global_allocator]
 static ALLOCATIONS: AllocProfiler = AllocProfiler::system();
+
+/// So many calls in one sample that two threads really get in each other's way.
+const TURNS: u32 = 200_000;
+
+/// The same where each call's service must be kept: so few that they stay in the cache.
+const FEWER_TURNS: u32 = 4_000;
 
 fn main() {
     divan::main();
@@ -67,32 +76,32 @@ fn through<S: Service<u32, Response = u32>>(service: &mut S) -> Option<u32> {
 mod place {
     use super::*;
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn ours(bencher: Bencher) {
         let bulkhead = bulkhead();
         bencher.bench(|| drop(black_box(bulkhead.try_acquire())));
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn ours_owned(bencher: Bencher) {
         let bulkhead = bulkhead();
         bencher.bench(|| drop(black_box(bulkhead.try_acquire_owned())));
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn ours_awaited_with_a_deadline(bencher: Bencher) {
         let bulkhead = bulkhead();
         let deadline = Deadline::within(bulkhead.clock().monotonic(), Duration::from_secs(3_600));
         bencher.bench(|| drop(black_box(bulkhead.acquire(Some(deadline)).now_or_never())));
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn tokio_semaphore(bencher: Bencher) {
         let semaphore = tokio::sync::Semaphore::new(10);
         bencher.bench(|| drop(black_box(semaphore.try_acquire())));
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn tokio_semaphore_awaited(bencher: Bencher) {
         let semaphore = tokio::sync::Semaphore::new(10);
         bencher.bench(|| drop(black_box(semaphore.acquire().now_or_never())));
@@ -102,20 +111,20 @@ mod place {
 mod service {
     use super::*;
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = FEWER_TURNS, sample_count = 50)]
     fn ours(bencher: Bencher) {
         let layer = bulkhead::Layer::new(bulkhead(), Events::silent("stock"));
         let service = layer.layer(Echo);
         bencher.with_inputs(|| service.clone()).bench_refs(through);
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = FEWER_TURNS, sample_count = 50)]
     fn tower_concurrency_limit(bencher: Bencher) {
         let service = ConcurrencyLimit::new(Echo, 10);
         bencher.with_inputs(|| service.clone()).bench_refs(through);
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = FEWER_TURNS, sample_count = 50)]
     fn tower_resilience_bulkhead(bencher: Bencher) {
         use tower_resilience_bulkhead::BulkheadLayer;
         let layer = BulkheadLayer::builder().max_concurrent_calls(10).build();
@@ -127,14 +136,14 @@ mod service {
 mod adaptive {
     use super::*;
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn limit_untimed(bencher: Bencher) {
         let limit = Limit::new(&limit::Options::default(), Rng::with_seed(1));
         let limit = limit.expect("the defaults are sound");
         bencher.bench(|| drop(black_box(limit.try_acquire())));
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn limit_with_a_sample(bencher: Bencher) {
         let limit = Limit::new(&limit::Options::default(), Rng::with_seed(1));
         let (limit, clock) = (limit.expect("the defaults are sound"), Clock::system());
@@ -146,7 +155,7 @@ mod adaptive {
         });
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = FEWER_TURNS, sample_count = 50)]
     fn limit_layer(bencher: Bencher) {
         let limit = Limit::new(&limit::Options::default(), Rng::with_seed(1));
         let limit = Arc::new(limit.expect("the defaults are sound"));
@@ -160,19 +169,19 @@ mod adaptive {
 mod shedding {
     use super::*;
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn gate_fixed(bencher: Bencher) {
         let gate = gate(&Concurrency::Fixed(10));
         bencher.bench(|| drop(black_box(gate.try_enter())));
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = TURNS, sample_count = 10)]
     fn gate_awaited(bencher: Bencher) {
         let gate = gate(&Concurrency::Fixed(10));
         bencher.bench(|| drop(black_box(gate.enter(Priority::Normal, None).now_or_never())));
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = FEWER_TURNS, sample_count = 50)]
     fn gate_layer_fixed(bencher: Bencher) {
         let classify = |_: &Result<u32, Infallible>| Class::Success;
         let (gate, events) = (gate(&Concurrency::Fixed(10)), Events::silent("api"));
@@ -181,7 +190,7 @@ mod shedding {
         bencher.with_inputs(|| service.clone()).bench_refs(through);
     }
 
-    #[divan::bench(threads = [1, 2])]
+    #[divan::bench(threads = [1, 2], sample_size = FEWER_TURNS, sample_count = 50)]
     fn gate_layer_adaptive(bencher: Bencher) {
         let classify = |_: &Result<u32, Infallible>| Class::Success;
         let concurrency = Concurrency::Adaptive(limit::Options::default());
@@ -189,5 +198,29 @@ mod shedding {
         let layer = shed::Layer::new(gate, events, |_: &u32| Priority::Normal, classify);
         let service = layer.layer(Echo);
         bencher.with_inputs(|| service.clone()).bench_refs(through);
+    }
+}
+
+/// There and back: a job that does nothing.
+mod threads {
+    use steadfast_resilience::bulkhead::{Pool, pool};
+
+    use super::*;
+
+    #[divan::bench]
+    fn ours(bencher: Bencher) {
+        let pool = Pool::new("bench", &pool::Options::default(), Clock::system());
+        let pool = pool.expect("threads can be had");
+        bencher.bench(|| futures::executor::block_on(pool.run(None, || black_box(7))));
+    }
+
+    #[divan::bench]
+    fn tokio_spawn_blocking(bencher: Bencher) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build();
+        let runtime = runtime.expect("threads can be had");
+        bencher.bench(|| {
+            let job = runtime.spawn_blocking(|| black_box(7));
+            futures::executor::block_on(job).ok()
+        });
     }
 }

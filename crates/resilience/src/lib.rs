@@ -28,6 +28,8 @@ pub mod shed;
 mod sync;
 pub mod timeout;
 pub mod window;
+#[cfg(feature = "serde")]
+mod words;
 
 pub use class::{ByError, Class, Classified, Classify};
 pub use invalid::Invalid;

@@ -2,6 +2,10 @@
 
 use std::time::Duration;
 
+/// The longest deadline that a server may be told to accept: an hour. Who works for longer wants a
+/// durable timer, not a waiting request.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(3_600);
+
 /// Decisions that a [`crate::event::Recorder`] keeps at most: enough to see how an incident began,
 /// about 100 KiB.
 pub const RECORDS_MAX: usize = 1_024;

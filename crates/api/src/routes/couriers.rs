@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 use steadfast_dispatch::courier::{AssignmentView, Heartbeat, OfferView, ShiftRequest};
 use steadfast_dispatch::names::CourierId;
+use steadfast_resilience::shed::Priority;
 
 use crate::extract::{body, json, path, query::Query};
 use crate::limits::BODY_BYTES_MAX;
@@ -39,9 +40,9 @@ pub(crate) async fn put_shift(api: Api, request: Request) -> Result<Response, Pr
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id: CourierId = path::new_id(&mut parts).await?;
     Query::of(&parts.uri, &[])?;
-    let allowed = api.time_allowed(&parts.headers)?;
     let shift: ShiftRequest = json::required(&parts.headers, &body)?;
-    let courier = api.within(allowed, api.services().couriers.put_shift(id, shift)).await?;
+    let admitted = api.admit(&parts.headers, Priority::Normal).await?;
+    let courier = admitted.run(api.services().couriers.put_shift(id, shift)).await?;
     respond::json(StatusCode::OK, &courier)
 }
 

@@ -6,27 +6,30 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::StatusCode;
 use serde::de::DeserializeOwned;
-use std::time::Duration;
 use steadfast_dispatch::names::OfferId;
+use steadfast_resilience::shed::Priority;
 
 use super::{CourierRequest, DeliveredRequest};
 use crate::extract::{body, json, path, query::Query};
+use crate::gateway::Admitted;
 use crate::limits::BODY_BYTES_MAX;
 use crate::problem::{Code, Problem};
 use crate::respond;
 use crate::state::Api;
 
-/// What all of these requests have in common: an offer, a body, and a time.
+/// What all of these requests have in common: an offer, a body, and a place.
 async fn read<T: DeserializeOwned>(
     api: &Api,
     request: Request,
-) -> Result<(OfferId, T, Duration), Problem> {
+) -> Result<(OfferId, T, Admitted), Problem> {
     let (mut parts, body) = request.into_parts();
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id = path::id(&mut parts, Code::OfferNotFound).await?;
     Query::of(&parts.uri, &[])?;
-    let allowed = api.time_allowed(&parts.headers)?;
-    Ok((id, json::required(&parts.headers, &body)?, allowed))
+    let body = json::required(&parts.headers, &body)?;
+    // It finishes what has been begun.
+    let admitted = api.admit(&parts.headers, Priority::Critical).await?;
+    Ok((id, body, admitted))
 }
 
 #[utoipa::path(
@@ -38,9 +41,9 @@ async fn read<T: DeserializeOwned>(
         body = crate::openapi::schema::Assignment)),
 )]
 pub(crate) async fn accept(api: Api, request: Request) -> Result<Response, Problem> {
-    let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
+    let (id, CourierRequest { courier }, admitted) = read(&api, request).await?;
     let accept = api.services().couriers.accept(id, courier);
-    respond::json(StatusCode::OK, &api.within(allowed, accept).await?)
+    respond::json(StatusCode::OK, &admitted.run(accept).await?)
 }
 
 #[utoipa::path(
@@ -51,8 +54,8 @@ pub(crate) async fn accept(api: Api, request: Request) -> Result<Response, Probl
     responses((status = 204, description = "Declined. Somebody else will be asked.")),
 )]
 pub(crate) async fn decline(api: Api, request: Request) -> Result<Response, Problem> {
-    let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
-    api.within(allowed, api.services().couriers.decline(id, courier)).await?;
+    let (id, CourierRequest { courier }, admitted) = read(&api, request).await?;
+    admitted.run(api.services().couriers.decline(id, courier)).await?;
     Ok(respond::empty(StatusCode::NO_CONTENT))
 }
 
@@ -65,9 +68,9 @@ pub(crate) async fn decline(api: Api, request: Request) -> Result<Response, Prob
         body = crate::openapi::schema::Assignment)),
 )]
 pub(crate) async fn arrived(api: Api, request: Request) -> Result<Response, Problem> {
-    let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
+    let (id, CourierRequest { courier }, admitted) = read(&api, request).await?;
     let arrived = api.services().couriers.arrived(id, courier);
-    respond::json(StatusCode::OK, &api.within(allowed, arrived).await?)
+    respond::json(StatusCode::OK, &admitted.run(arrived).await?)
 }
 
 #[utoipa::path(
@@ -79,9 +82,9 @@ pub(crate) async fn arrived(api: Api, request: Request) -> Result<Response, Prob
         body = crate::openapi::schema::Assignment)),
 )]
 pub(crate) async fn picked_up(api: Api, request: Request) -> Result<Response, Problem> {
-    let (id, CourierRequest { courier }, allowed) = read(&api, request).await?;
+    let (id, CourierRequest { courier }, admitted) = read(&api, request).await?;
     let picked_up = api.services().couriers.picked_up(id, courier);
-    respond::json(StatusCode::OK, &api.within(allowed, picked_up).await?)
+    respond::json(StatusCode::OK, &admitted.run(picked_up).await?)
 }
 
 #[utoipa::path(
@@ -95,7 +98,7 @@ pub(crate) async fn picked_up(api: Api, request: Request) -> Result<Response, Pr
         body = crate::openapi::schema::Assignment)),
 )]
 pub(crate) async fn delivered(api: Api, request: Request) -> Result<Response, Problem> {
-    let (id, DeliveredRequest { courier, order }, allowed) = read(&api, request).await?;
+    let (id, DeliveredRequest { courier, order }, admitted) = read(&api, request).await?;
     let delivered = api.services().couriers.delivered(id, courier, order);
-    respond::json(StatusCode::OK, &api.within(allowed, delivered).await?)
+    respond::json(StatusCode::OK, &admitted.run(delivered).await?)
 }

@@ -10,6 +10,7 @@ use steadfast_dispatch::names::OrderId;
 use steadfast_dispatch::order::{EventView, OrderView};
 use steadfast_dispatch::service::{AsOf, Filter};
 use steadfast_journal::Version;
+use steadfast_resilience::shed::Priority;
 use steadfast_time::Timestamp;
 
 use super::CancelRequest;
@@ -34,9 +35,9 @@ pub(crate) async fn list(api: Api, request: Request) -> Result<Response, Problem
     let filter = Filter { status, zone: query.parse("zone")? };
     let cursor = query.text("cursor").map(str::to_owned);
     let limit = query.limit(PAGE_ORDERS_DEFAULT, PAGE_ORDERS_MAX)?;
-    let deadline = api.deadline(&parts.headers)?;
-    let page = api.services().orders.list(filter, cursor, limit, deadline).await?;
-    respond::json(StatusCode::OK, &page)
+    let admitted = api.admit(&parts.headers, Priority::Background).await?;
+    let list = api.services().orders.list(filter, cursor, limit, admitted.deadline());
+    respond::json(StatusCode::OK, &admitted.keep(list).await?)
 }
 
 #[utoipa::path(
@@ -55,7 +56,9 @@ pub(crate) async fn get(api: Api, request: Request) -> Result<Response, Problem>
     let id: OrderId = path::id(&mut parts, Code::OrderNotFound).await?;
     let query = Query::of(&parts.uri, &["at"])?;
     let at = query.text("at").map(as_of).transpose()?;
-    let order = api.services().orders.get(id, at)?;
+    let admitted = api.admit(&parts.headers, Priority::Normal).await?;
+    let orders = api.services().orders.clone();
+    let order = admitted.read("get_order", move || orders.get(id, at)).await?;
     let version = Version(order.version);
     let mut response = if headers::has_version(&parts.headers, version) {
         respond::empty(StatusCode::NOT_MODIFIED)
@@ -106,7 +109,10 @@ pub(crate) async fn events(api: Api, request: Request) -> Result<Response, Probl
     let query = Query::of(&parts.uri, &["after", "limit"])?;
     let after = Version(query.number("after")?.unwrap_or(0));
     let limit = query.limit(PAGE_EVENTS_DEFAULT, PAGE_EVENTS_MAX)?;
-    let events = api.services().orders.history(id, after, limit)?;
+    let admitted = api.admit(&parts.headers, Priority::Background).await?;
+    let orders = api.services().orders.clone();
+    let events =
+        admitted.read("list_order_events", move || orders.history(id, after, limit)).await?;
     let full = events.len() == limit;
     let next_after = events.last().filter(|_| full).map(|event| event.version);
     respond::json(StatusCode::OK, &EventPage { events, next_after })
@@ -129,10 +135,10 @@ pub(crate) async fn cancel(api: Api, request: Request) -> Result<Response, Probl
     let id: OrderId = path::id(&mut parts, Code::OrderNotFound).await?;
     Query::of(&parts.uri, &[])?;
     let if_match = headers::if_match(&parts.headers)?;
-    let allowed = api.time_allowed(&parts.headers)?;
     let CancelRequest { reason } = json::optional(&parts.headers, &body)?;
+    let admitted = api.admit(&parts.headers, Priority::Critical).await?;
     let cancel = api.services().orders.cancel(id, reason, if_match);
-    let order: OrderView = api.within(allowed, cancel).await?;
+    let order: OrderView = admitted.run(cancel).await?;
     let mut response = respond::json(StatusCode::OK, &order)?;
     response.headers_mut().insert(ETAG, headers::etag(Version(order.version)));
     Ok(response)

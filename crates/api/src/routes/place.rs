@@ -9,6 +9,7 @@ use http::StatusCode;
 use http::header::{ETAG, HeaderValue, LOCATION};
 use steadfast_dispatch::order::PlaceOrder;
 use steadfast_dispatch::service::PlacedResponse;
+use steadfast_resilience::shed::Priority;
 
 use crate::extract::{body, headers, json, query::Query};
 use crate::limits::ORDER_BODY_BYTES_MAX;
@@ -47,10 +48,10 @@ pub(crate) async fn place(api: Api, request: Request) -> Result<Response, Proble
     Query::of(&parts.uri, &[])?;
     let key = headers::idempotency_key(&parts.headers)?;
     let tenant = headers::tenant(&parts.headers)?;
-    let deadline = api.deadline(&parts.headers)?;
     let order: PlaceOrder = json::required(&parts.headers, &body)?;
-    let placed = api.services().orders.place(order, tenant, key, deadline).await?;
-    answer(&placed)
+    let admitted = api.admit(&parts.headers, Priority::Normal).await?;
+    let place = api.services().orders.place(order, tenant, key, admitted.deadline());
+    answer(&admitted.keep(place).await?)
 }
 
 fn answer(placed: &PlacedResponse) -> Result<Response, Problem> {

@@ -6,6 +6,7 @@ use http::StatusCode;
 use serde::Serialize;
 use steadfast_dispatch::names::ZoneId;
 use steadfast_dispatch::zone::{ZoneRequest, ZoneView};
+use steadfast_resilience::shed::Priority;
 
 use crate::extract::{body, json, path, query::Query};
 use crate::limits::BODY_BYTES_MAX;
@@ -53,8 +54,8 @@ pub(crate) async fn put(api: Api, request: Request) -> Result<Response, Problem>
     let body = body::read(&parts.headers, body, BODY_BYTES_MAX).await?;
     let id: ZoneId = path::new_id(&mut parts).await?;
     Query::of(&parts.uri, &[])?;
-    let allowed = api.time_allowed(&parts.headers)?;
     let settings: ZoneRequest = json::required(&parts.headers, &body)?;
-    let zone = api.within(allowed, api.services().zones.put(id, settings)).await?;
+    let admitted = api.admit(&parts.headers, Priority::Normal).await?;
+    let zone = admitted.run(api.services().zones.put(id, settings)).await?;
     respond::json(StatusCode::OK, &zone)
 }

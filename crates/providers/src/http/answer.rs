@@ -1,10 +1,10 @@
 //! What an answer means: a pure function, so that every row of the contract is a test.
 
-use std::time::Duration;
-
 use bytes::Bytes;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode, header};
 use steadfast_dispatch::provider::{Failure, PROVIDER_REJECTED};
+use steadfast_resilience::retry::status;
+use steadfast_time::Timestamp;
 
 use crate::Operation;
 use crate::limits::{CODE_BYTES_MAX, REASON_CHARS_MAX};
@@ -14,21 +14,22 @@ use crate::wire::Problem;
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,
-    pub(super) retry_after: Option<String>,
+    pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-}
-
-/// `Retry-After` in seconds, the form that every service can give.
-fn seconds(text: &str) -> Option<Duration> {
-    text.trim().parse().ok().map(Duration::from_secs)
+    /// When it arrived, by our own wall clock: a `Retry-After` may be a date.
+    pub(super) at: Timestamp,
 }
 
 impl Reply {
     /// The body of a success, or what the answer means otherwise. See `docs/providers.md`.
     pub(super) fn read(self, operation: Operation) -> Result<Bytes, Failure> {
-        let Self { status, retry_after, body } = &self;
+        let Self { status, headers, body, at } = &self;
+        let retry_after = headers.get(header::RETRY_AFTER);
         let seen = match retry_after {
-            Some(after) => format!("{operation}: {status}, Retry-After: {}", brief(after)),
+            Some(after) => {
+                let after = String::from_utf8_lossy(after.as_bytes());
+                format!("{operation}: {status}, Retry-After: {}", brief(&after))
+            }
             None => format!("{operation}: {status}"),
         };
         match *status {
@@ -36,7 +37,7 @@ impl Reply {
             StatusCode::ACCEPTED => Err(Failure::Unknown { reason: seen }),
             status if status.is_success() => Ok(body.clone()),
             StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-                let retry_after = retry_after.as_deref().and_then(seconds);
+                let retry_after = status::retry_after(headers, *at);
                 Err(Failure::Unavailable { reason: seen, retry_after })
             }
             // The first request of this key is still running (IETF Idempotency-Key draft, 2.7).
@@ -88,12 +89,20 @@ fn brief(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use http::HeaderValue;
+
     use super::*;
+
+    /// Sun, 06 Nov 1994 08:49:37 GMT, the date in RFC 9110 section 5.6.7.
+    const RFC_DATE: Timestamp = Timestamp::from_millis(784_111_777_000);
 
     fn read(status: u16, retry_after: Option<&str>, body: &'static str) -> Result<Bytes, Failure> {
         let status = StatusCode::from_u16(status).unwrap();
-        let retry_after = retry_after.map(str::to_owned);
-        Reply { status, retry_after, body: body.into() }.read(Operation::Reserve)
+        let after = retry_after.map(|text| HeaderValue::from_bytes(text.as_bytes()).unwrap());
+        let headers = after.map(|after| (header::RETRY_AFTER, after)).into_iter().collect();
+        Reply { status, headers, body: body.into(), at: RFC_DATE }.read(Operation::Reserve)
     }
 
     fn code(result: Result<Bytes, Failure>) -> String {
@@ -137,13 +146,51 @@ mod tests {
 
     #[test]
     fn away_is_429_and_503_with_or_without_a_time() {
+        let long = "9".repeat(40);
+        let rows = [
+            (None, None),
+            (Some("3"), Some(3)),
+            (Some(" 0 "), Some(0)),
+            (Some("Sun, 06 Nov 1994 08:51:07 GMT"), Some(90)),
+            // A date that has passed: at once.
+            (Some("Sunday, 06-Nov-94 08:49:00 GMT"), Some(0)),
+            (Some("Sun Nov  6 08:49:39 1994"), Some(2)),
+            // Whoever decides on the pause has a cap.
+            (Some(&*long), Some(u64::MAX)),
+            (Some(""), None),
+            (Some("soon"), None),
+            (Some("-5"), None),
+            (Some("1.5"), None),
+            (Some("\u{e9}t\u{e9}"), None),
+        ];
         for status in [429, 503] {
-            for after in [None, Some("3")] {
-                let failure = read(status, after, "").unwrap_err();
-                assert!(matches!(&failure, Failure::Unavailable { .. }), "{failure}");
-                assert_eq!(failure.to_string().contains("Retry-After: 3"), after.is_some());
+            for (text, seconds) in rows {
+                let failure = read(status, text, "").unwrap_err();
+                let Failure::Unavailable { reason, retry_after } = failure else {
+                    panic!("{text:?}: {failure}");
+                };
+                assert_eq!(retry_after, seconds.map(Duration::from_secs), "{text:?}");
+                assert_eq!(reason.contains("Retry-After: "), text.is_some(), "{reason}");
             }
         }
+    }
+
+    /// A breaker is told apart what an order is refused and what all calls are.
+    #[test]
+    fn wrong_credentials_count_against_the_service_and_a_refusal_does_not() {
+        use steadfast_resilience::{Class, Classified};
+
+        for status in [400, 401, 403, 404] {
+            assert_eq!(read(status, None, "").unwrap_err().class(), Class::Permanent, "{status}");
+        }
+        let refused = read(402, None, r#"{"code":"payment_declined"}"#).unwrap_err();
+        assert_eq!(refused.class(), Class::Refusal);
+        for status in [202, 408, 500, 504] {
+            assert_eq!(read(status, None, "").unwrap_err().class(), Class::TRANSIENT, "{status}");
+        }
+        let retry_after = Some(Duration::from_secs(3));
+        let busy = read(429, Some("3"), "").unwrap_err();
+        assert_eq!(busy.class(), Class::Transient { retry_after });
     }
 
     #[test]

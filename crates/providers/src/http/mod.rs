@@ -8,8 +8,10 @@
 //!
 //! # Limits
 //! HTTP/1.1. The connector given by [`Provider::connect`] speaks no TLS; hand one that does to
-//! [`Provider::with_connector`]. Redirects are not followed. At most
-//! [`Options::connections`] calls at once; the next one waits for its turn until its deadline.
+//! [`Provider::with_connector`]. Redirects are not followed. At most [`Options::connections`]
+//! calls at once, and as many connections, idle ones included; the next call waits for its turn
+//! until its deadline. The turns are what calls queue for: a client library that has to wait for a
+//! connection goes on trying to open one after somebody else's has become free.
 
 mod answer;
 mod body;
@@ -17,7 +19,6 @@ mod options;
 
 use std::error::Error as StdError;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::uri::{PathAndQuery, Scheme};
@@ -32,8 +33,10 @@ use serde::de::DeserializeOwned;
 use steadfast_dispatch::names::OrderId;
 use steadfast_dispatch::order::{Item, Money};
 use steadfast_dispatch::provider::{Answer, Call, Failure, Payment, Stock};
+use steadfast_resilience::bulkhead::connections::Connector;
+use steadfast_resilience::bulkhead::{self, Bulkhead};
+use steadfast_resilience::deadline::{Deadline, wire as deadline};
 use steadfast_time::Clock;
-use tokio::sync::Semaphore;
 
 use self::answer::Reply;
 use self::body::{Request, Sent};
@@ -41,7 +44,10 @@ use self::options::Checked;
 pub use self::options::{Options, OptionsError};
 use crate::Operation;
 use crate::deadline::left;
-use crate::limits::{CONNECTION_IDLE, KEY_BYTES_MAX, RESPONSE_BYTES_MAX};
+use crate::limits::{
+    CALLS_WAITING_MAX, CONNECTION_IDLE, CONNECTION_WAIT_MAX, KEY_BYTES_MAX, RESPONSE_BYTES_MAX,
+    TURN_WAIT_MAX,
+};
 use crate::sandbox::code;
 use crate::wire;
 pub use steadfast_dispatch::provider::PROVIDER_REJECTED;
@@ -58,12 +64,12 @@ pub struct Provider<C = HttpConnector> {
 
 #[derive(Debug)]
 struct Inner<C> {
-    client: Client<C, Request>,
+    client: Client<Connector<C>, Request>,
     scheme: Scheme,
     authority: http::uri::Authority,
     path: String,
     authorization: Option<HeaderValue>,
-    turns: Semaphore,
+    turns: Bulkhead,
     clock: Clock,
 }
 
@@ -82,7 +88,10 @@ impl Provider<HttpConnector> {
     }
 }
 
-impl<C: Connect + Clone + Send + Sync + 'static> Provider<C> {
+impl<C> Provider<C>
+where
+    Connector<C>: Connect + Clone + Send + Sync + 'static,
+{
     /// A service over any connector (TLS, a socket file, a simulated network), with connections
     /// driven by any executor. A connector for `https` addresses must do the TLS itself.
     ///
@@ -106,17 +115,27 @@ impl<C: Connect + Clone + Send + Sync + 'static> Provider<C> {
         schemes: &[Scheme],
     ) -> Result<Self, OptionsError> {
         let Checked { scheme, authority, path, authorization } = options.check(schemes)?;
+        let too_many = OptionsError::Connections(options.connections);
+        let limit = u32::try_from(options.connections).map_err(|_| too_many.clone())?;
+        let places = |wait| {
+            let places = bulkhead::Options { limit, queue: CALLS_WAITING_MAX, wait };
+            Bulkhead::new(&places, clock.clone()).map_err(|_| too_many.clone())
+        };
+        let connections = Arc::new(places(CONNECTION_WAIT_MAX)?);
         let client = builder
             .pool_max_idle_per_host(options.connections)
             .pool_idle_timeout(CONNECTION_IDLE)
-            .build(connector);
-        let turns = Semaphore::new(options.connections);
+            .build(Connector::new(connector, connections));
+        let turns = places(TURN_WAIT_MAX)?;
         let inner = Inner { client, scheme, authority, path, authorization, turns, clock };
         Ok(Self { inner: Arc::new(inner) })
     }
 }
 
-impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
+impl<C> Inner<C>
+where
+    Connector<C>: Connect + Clone + Send + Sync + 'static,
+{
     /// Makes a call and says what came of it.
     async fn call(
         &self,
@@ -125,11 +144,14 @@ impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
         path: String,
         body: impl Serialize,
     ) -> Result<Bytes, Failure> {
+        let key = key(call)?;
+        // Kept until the answer is read: until then the connection is taken.
+        let turn = self.turns.acquire(Some(Deadline::at(call.deadline))).await;
+        let _turn = turn.map_err(|full| Failure::unavailable(format!("{operation}: {full}")))?;
         let Some(left) = left(&self.clock, call) else {
             let reason = format!("{operation}: the deadline had passed before it was sent");
             return Err(Failure::unavailable(reason));
         };
-        let key = key(call)?;
         let sent = Sent::default();
         let exchange = self.exchange(call, key, path, body, sent.clone());
         match self.clock.timeout(left, exchange).await {
@@ -155,21 +177,18 @@ impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
         body: impl Serialize,
         sent: Sent,
     ) -> Result<Reply, String> {
-        // Kept until the answer is read: until then the connection is taken.
-        let _turn = self.turns.acquire().await.map_err(|error| error.to_string())?;
         let body = serde_json::to_vec(&body).map_err(|error| error.to_string())?;
         let mut request = http::Request::new(Request::new(body, sent));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri(path)?;
         *request.headers_mut() = self.headers(call, key);
         let response = self.client.request(request).await.map_err(|error| words(&error))?;
-        let status = response.status();
-        let retry_after = response.headers().get(header::RETRY_AFTER);
-        let retry_after =
-            retry_after.map(|after| String::from_utf8_lossy(after.as_bytes()).into_owned());
-        let body = Limited::new(response.into_body(), RESPONSE_BYTES_MAX).collect().await;
+        let (head, body) = response.into_parts();
+        let http::response::Parts { status, headers, .. } = head;
+        let at = self.clock.now();
+        let body = Limited::new(body, RESPONSE_BYTES_MAX).collect().await;
         let body = body.map_err(|error| format!("{status}, then {}", words(error.as_ref())))?;
-        Ok(Reply { status, retry_after, body: body.to_bytes() })
+        Ok(Reply { status, headers, body: body.to_bytes(), at })
     }
 
     fn uri(&self, path: String) -> Result<Uri, String> {
@@ -185,7 +204,7 @@ impl<C: Connect + Clone + Send + Sync + 'static> Inner<C> {
         let left = call.deadline - self.clock.monotonic();
         let mut headers = HeaderMap::with_capacity(6);
         headers.insert(wire::IDEMPOTENCY_KEY, key);
-        headers.insert(wire::TIMEOUT_MS, HeaderValue::from(whole_ms(left)));
+        deadline::write(&mut headers, left);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
         const AGENT: &str = concat!("steadfast/", env!("CARGO_PKG_VERSION"));
@@ -204,11 +223,6 @@ fn key(call: &Call) -> Result<HeaderValue, Failure> {
         code: code::INVALID_REQUEST.to_owned(),
         reason: format!("an idempotency key has 1 to {KEY_BYTES_MAX} visible ASCII characters"),
     })
-}
-
-/// In whole milliseconds, but not 0, which to some means "no limit".
-fn whole_ms(left: Duration) -> u64 {
-    u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)
 }
 
 /// An error with its causes, which is where the useful part is.
@@ -233,7 +247,11 @@ fn named<T: DeserializeOwned>(operation: Operation, body: &[u8]) -> Result<T, Fa
 #[derive(Serialize)]
 struct Nothing {}
 
-impl<C: Connect + Clone + Send + Sync + 'static> Stock for Provider<C> {
+impl<C> Stock for Provider<C>
+where
+    C: Send + Sync + 'static,
+    Connector<C>: Connect + Clone + Send + Sync + 'static,
+{
     fn reserve<'a>(
         &'a self,
         call: &'a Call,
@@ -256,7 +274,11 @@ impl<C: Connect + Clone + Send + Sync + 'static> Stock for Provider<C> {
     }
 }
 
-impl<C: Connect + Clone + Send + Sync + 'static> Payment for Provider<C> {
+impl<C> Payment for Provider<C>
+where
+    C: Send + Sync + 'static,
+    Connector<C>: Connect + Clone + Send + Sync + 'static,
+{
     fn authorize<'a>(
         &'a self,
         call: &'a Call,

@@ -17,6 +17,7 @@ pub enum Window {
 /// How a breaker judges. Rates count as reached when they are *at least* what is set here, as in
 /// Resilience4j.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// Which calls are judged. The last 100.
     pub window: Window,
@@ -24,6 +25,7 @@ pub struct Options {
     pub failure_rate: Share,
     /// What takes longer than this is slow, whether or not it failed. Not set: then no call is
     /// slow, and no clock is read for the calls that succeed in a count window.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length_or_off"))]
     pub slow_call: Option<Duration>,
     /// It opens when at least this share of the window was slow. 100 %.
     pub slow_call_rate: Share,
@@ -34,12 +36,14 @@ pub struct Options {
     /// lose a hundred calls on something that is plainly down.
     pub minimum_calls: u32,
     /// How long it stays open before it sends probes. 60 s.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub open_for: Duration,
     /// How many calls are let through to see whether it may close again; it decides when all of
     /// them have answered, by the same two rates. 10, as in Resilience4j.
     pub probes: u32,
     /// When all probes are out for this long, those that have not answered count as failed, so
     /// that a lost answer cannot keep the circuit half-open. 60 s: more than any call is given.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub probe_timeout: Duration,
     /// Whether it opens at once when it is told that the retry budget is spent, whatever the
     /// window says. No: it is counted and shown.

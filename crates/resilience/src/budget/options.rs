@@ -10,6 +10,7 @@ use crate::limits::{
 
 /// How many extra attempts calls allow.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// Extra attempts for each call. 0.05, the sources' 5 %, unless told otherwise; from 0 to
     /// [`BUDGET_RATIO_MAX`], in steps of a millionth (a finer number is rounded to the nearest
@@ -26,6 +27,7 @@ pub struct Options {
     pub floor_per_second: f64,
     /// How far back calls and extra attempts count. 10 s unless told otherwise (Finagle's and
     /// tower's); from [`BUDGET_WINDOW_MIN`] to [`BUDGET_WINDOW_MAX`].
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub window: Duration,
 }
 

@@ -19,9 +19,18 @@
 //! [`crate::shed`], which serves the newest first when too much comes; nor where nobody knows the
 //! right number, which [`crate::limit`] finds out.
 //!
-//! **What it costs:** about 13 ns to take a place and give it back as long as one is free (two
-//! compare-and-swaps on one word), and no allocation; `benches/bulkhead.rs` has it beside tokio's
-//! semaphore and tower's limits. A call that waits takes a lock and a timer.
+//! **What it costs:** 11 ns to take a place and give it back as long as one is free (two
+//! compare-and-swaps on one word), 20 ns if the permit is owned, and no allocation. A call that
+//! waits takes a lock and a timer. In one run of `benches/bulkhead.rs` on two shared cores:
+//!
+//! | a place, taken and given back | one thread | two threads |
+//! |---|---|---|
+//! | [`Bulkhead::try_acquire`] | 11 ns | 86 ns |
+//! | [`Bulkhead::try_acquire_owned`] | 20 ns | 103 ns |
+//! | `tokio::sync::Semaphore::try_acquire` | 21 ns | 141 ns |
+//! | [`Layer`], a call through it | 25 ns | 97 ns |
+//! | `tower`'s `ConcurrencyLimit` | 35 ns | 166 ns |
+//! | `tower-resilience-bulkhead` (three allocations) | 186 ns | 316 ns |
 //!
 //! **Defaults:** ten places, as each pool in the sources (*Bulkhead Pattern*, "Pool A (10)"); see
 //! [`Options`] for the rest. A refusal says to try again after [`Options::wait`], by when everybody

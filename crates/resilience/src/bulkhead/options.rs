@@ -7,6 +7,7 @@ use crate::limits::{PLACES_MAX, QUEUE_WAIT_MAX, WAITERS_MAX};
 
 /// The settings of a bulkhead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// Calls at work at once. 10, as each pool in the sources has. By Little's law a place carries
     /// `1 / duration` calls a second: ten of them, for a dependency that answers in 20 ms, 500 a
@@ -18,6 +19,7 @@ pub struct Options {
     pub queue: u32,
     /// How long a call waits, at most. 50 ms: half of what the sources give one hop (100 ms), so
     /// that the call itself still has the other half.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub wait: Duration,
 }
 

@@ -11,6 +11,8 @@
 //!   itself.
 //! - [`wire`] (feature `http`) reads it from headers and writes it to them. What travels is the
 //!   time that is *left*: two machines do not share a clock.
+//! - `Layer` (features `tower` and `http`) gives a server's requests the deadline that they came
+//!   with, and `Outgoing` puts what is left on the requests of a client.
 //! - [`Hop`] is the tree of budgets: what each hop may spend, and whether it adds up.
 //!
 //! **When to use it:** on everything that somebody waits for. **When not:** for work that goes on
@@ -39,6 +41,10 @@
 mod context;
 mod decision;
 mod hop;
+#[cfg(all(feature = "tower", feature = "http"))]
+mod layer;
+#[cfg(all(feature = "tower", feature = "http"))]
+mod outgoing;
 #[cfg(feature = "http")]
 pub mod wire;
 
@@ -49,6 +55,10 @@ use steadfast_time::Monotonic;
 pub use context::{Context, Scoped};
 pub use decision::Refused;
 pub use hop::{Hop, Parts};
+#[cfg(all(feature = "tower", feature = "http"))]
+pub use layer::{Answer, BadRequest, Calling, Layer, Options, Service};
+#[cfg(all(feature = "tower", feature = "http"))]
+pub use outgoing::{Outgoing, Writing};
 
 /// A moment by which an answer is needed, on a monotonic clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

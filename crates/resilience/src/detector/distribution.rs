@@ -26,6 +26,7 @@ const SERIES_FROM: f64 = 30.0;
 /// [`Normal`](Self::Normal), 5.226 for [`Logistic`](Self::Logistic), and at 18.42 times the mean
 /// for [`Exponential`](Self::Exponential), whatever the deviation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Distribution {
     /// The normal distribution, exactly, as in the paper. For heartbeats sent at a steady pace.
     #[default]

@@ -15,6 +15,7 @@ const INTERVAL_MAX: Duration = Duration::from_secs(3_600);
 /// How a failure detector judges. The defaults are Akka's and Pekko's for the members of a
 /// cluster (`reference.conf`, `cluster.failure-detector`), except where it says otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// What is assumed of the times between heartbeats. Akka's is
     /// [`Logistic`](Distribution::Logistic); ours is the paper's,
@@ -27,24 +28,30 @@ pub struct Options {
     pub samples: usize,
     /// The deviation counts as at least this: 100 ms. A peer that has been regular to the
     /// millisecond would otherwise be suspected when it is late by ten.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub min_deviation: Duration,
     /// The time that is expected between heartbeats before any has been measured: 1 s. Until the
     /// history is full it contains two such samples, a quarter below and a quarter above.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub first_heartbeat: Duration,
     /// How much longer than its rhythm says a peer may be silent without reason: 3 s. It pays for
     /// lost heartbeats, garbage collections and hand-overs of the network, which no distribution
     /// of ordinary delays foresees.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub acceptable_pause: Duration,
     /// A peer that has been silent for this long is suspected whatever its rhythm; `None` (as
     /// in Akka and Cassandra): never. After an hour of chaos φ may take a quarter of an hour to
     /// reach its threshold.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length_or_off"))]
     pub silence_max: Option<Duration>,
     /// How often [`super::Monitor::tick`] is called: every second.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub tick: Duration,
     /// How much later than that the next input may come before this process must itself have
     /// stood still: 1 s (Cassandra's `max_local_pause` is 5 s, of a φ that takes 18). Together
     /// with `tick` it should stay below `acceptable_pause`, which pays for shorter stalls.
     /// [`Duration::MAX`] switches this protection off.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length_or_ever"))]
     pub stall_tolerance: Duration,
     /// Peers that a [`super::Monitor`] watches at once: 10,000.
     pub peers_max: usize,

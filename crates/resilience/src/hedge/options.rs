@@ -7,8 +7,10 @@ use crate::{Invalid, Share, latency};
 
 /// When a slow call gets a second attempt beside it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// Only while 5 % of calls take longer than this.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub p95_above: Duration,
     /// Only while more than this is left of the error budget.
     pub error_budget_above: Share,

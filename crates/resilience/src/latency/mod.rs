@@ -73,8 +73,10 @@ pub struct Reading {
 
 /// What "lately" means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// How long a duration counts at least.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub window: Duration,
     /// In how many steps old durations leave: the more, the smoother, and the more memory (3.5 KiB
     /// each).

@@ -8,10 +8,12 @@ use crate::Invalid;
 
 /// The settings of [`Aimd`], with the defaults of `AIMDLimit` in Netflix' concurrency-limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// What a drop leaves of the limit. 0.9.
     pub backoff: f64,
     /// A round-trip time above this is a drop. 5 s.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub timeout: Duration,
 }
 

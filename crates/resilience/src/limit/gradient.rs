@@ -14,6 +14,7 @@ const GRADIENT_MIN: f64 = 0.5;
 /// The settings of [`Gradient`], with the defaults of `Gradient2Limit` in Netflix'
 /// concurrency-limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// How much of a change is made at once. 0.2.
     pub smoothing: f64,

@@ -23,7 +23,8 @@
 //! does; nor where the number is known (a connection pool's size): that is a bulkhead.
 //!
 //! **What it costs:** two atomic operations for the place, two readings of the clock and one short
-//! lock for the sample; no allocation. `benches/bulkhead.rs` has the figures.
+//! lock for the sample, 29 ns together, 50 ns through the layer (`benches/bulkhead.rs`); no
+//! allocation.
 //!
 //! A refusal says to try again after the average round-trip time: by then most of those that are
 //! under way have ended. Moves of the limit are told when they amount to a tenth.

@@ -23,6 +23,7 @@ pub enum Algorithm {
 /// `Gradient2Limit` of Netflix' concurrency-limits have it. A dependency that cannot even take 20
 /// at once needs a smaller minimum.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Bounds {
     /// Where it begins.
     pub initial: u32,
@@ -65,6 +66,7 @@ impl Bounds {
 
 /// The settings of a concurrency limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// How it follows what it sees. [`Gradient`], which needs neither drops nor a load-free
     /// moment.
@@ -73,6 +75,7 @@ pub struct Options {
     pub bounds: Bounds,
     /// How long samples are gathered before the limit is reconsidered. 1 s, as `WindowedLimit` of
     /// concurrency-limits has it. Zero: every sample counts by itself.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub window: Duration,
     /// How many samples there must be; with fewer the window goes on. 10, from there too.
     pub samples: u32,

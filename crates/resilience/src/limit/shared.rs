@@ -10,13 +10,13 @@ use steadfast_time::Monotonic;
 use super::{Changed, Estimator, Machine, Options, Refused, Sample};
 use crate::Invalid;
 use crate::limits::RETRY_AFTER_MIN;
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, Padded};
 
 /// As many calls at once as the other side has been able to take; beyond that a refusal, without
 /// a queue. Share it by reference or in an [`Arc`].
 #[derive(Debug)]
 pub struct Limit {
-    in_flight: AtomicU32,
+    in_flight: Padded<AtomicU32>,
     estimator: Estimator,
 }
 
@@ -33,7 +33,7 @@ impl Limit {
     /// Around a state machine.
     #[must_use]
     pub fn with(machine: Machine) -> Self {
-        Self { in_flight: AtomicU32::new(0), estimator: Estimator::new(machine) }
+        Self { in_flight: Padded(AtomicU32::new(0)), estimator: Estimator::new(machine) }
     }
 
     /// Lets a call through, unless there are as many as the limit says.
@@ -59,10 +59,10 @@ impl Limit {
     #[inline]
     fn enter(&self) -> Result<u32, Refused> {
         let limit = self.estimator.limit();
-        let mut seen = self.in_flight.load(Ordering::Relaxed);
+        let mut seen = self.in_flight.0.load(Ordering::Relaxed);
         while seen < limit {
             let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
-            match self.in_flight.compare_exchange_weak(seen, seen + 1, acquire, relaxed) {
+            match self.in_flight.0.compare_exchange_weak(seen, seen + 1, acquire, relaxed) {
                 Ok(_) => return Ok(seen + 1),
                 Err(now) => seen = now,
             }
@@ -80,7 +80,7 @@ impl Limit {
     /// Calls under way.
     #[must_use]
     pub fn in_flight(&self) -> u32 {
-        self.in_flight.load(Ordering::Relaxed)
+        self.in_flight.0.load(Ordering::Relaxed)
     }
 
     /// The limit.
@@ -126,6 +126,6 @@ impl<L: Deref<Target = Limit>> Permit<L> {
 impl<L: Deref<Target = Limit>> Drop for Permit<L> {
     #[inline]
     fn drop(&mut self) {
-        self.limit.in_flight.fetch_sub(1, Ordering::Release);
+        self.limit.in_flight.0.fetch_sub(1, Ordering::Release);
     }
 }

@@ -17,6 +17,7 @@ pub enum Decrease {
 
 /// The settings of [`Vegas`], with the defaults of `VegasLimit` in Netflix' concurrency-limits.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// How much of a change is made at once. 1: all of it.
     pub smoothing: f64,

@@ -58,12 +58,15 @@ const BURN_STEPS: u32 = 60;
 
 /// What is promised.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// The share of calls that go well.
     pub target: Share,
     /// Over how long.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub window: Duration,
     /// Over how long the burn rate is taken.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub burn_window: Duration,
 }
 

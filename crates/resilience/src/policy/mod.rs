@@ -50,6 +50,8 @@ mod attempt;
 mod builder;
 mod counters;
 mod hedged;
+#[cfg(feature = "tower")]
+mod layer;
 mod options;
 mod request;
 mod run;
@@ -63,6 +65,8 @@ use steadfast_time::Clock;
 pub use attempt::Attempt;
 pub use builder::Builder;
 pub use counters::{Counters, Indicators, Rolling};
+#[cfg(feature = "tower")]
+pub use layer::{Calling, Layer, Service};
 pub use options::Options;
 pub use request::Request;
 pub use snapshot::Snapshot;
@@ -148,6 +152,13 @@ impl Policy {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.inner)
+    }
+
+    /// Whether a call that may be repeated can ever be.
+    #[cfg(feature = "tower")]
+    fn repeats(&self) -> bool {
+        let Options { retry, hedge, .. } = &self.inner.options;
+        hedge.is_some() || retry.is_some_and(|retry| retry.attempts > 1)
     }
 
     /// Takes the judgement out of the breaker's hands, or gives it back. Says whether there is a

@@ -10,21 +10,29 @@ use crate::{Invalid, breaker, budget, bulkhead, hedge, objective, retry, timeout
 /// limit and no hedging: how many calls are too many, and which calls are worth two, only the
 /// user knows.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// How long an attempt, and all of them, may take.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub timeout: Option<timeout::Options>,
     /// Which failures are tried again, and when.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub retry: Option<retry::Options>,
     /// What retries and hedges are paid from. Without one they are not bounded, which is for
     /// experiments only.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub budget: Option<budget::Options>,
     /// When to stop asking.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub breaker: Option<breaker::Options>,
     /// How many attempts at once.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub bulkhead: Option<bulkhead::Options>,
     /// When a slow attempt gets a second one beside it.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub hedge: Option<hedge::Options>,
     /// What counts as good enough: the error budget that hedging looks at.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub objective: Option<objective::Options>,
 }
 

@@ -55,7 +55,11 @@ where
         let Some(machine) = machine.as_mut() else { return inner.finish(now, tried) };
         now = inner.clock.monotonic();
         match inner.again(now, machine, &tried) {
-            Ok(after) => inner.clock.sleep(after).await,
+            Ok(after) => {
+                // Not kept through the pause: an answer may hold on to its connection.
+                drop(tried);
+                inner.clock.sleep(after).await;
+            }
             Err(()) => return inner.finish(now, tried),
         }
         now = inner.clock.monotonic();

@@ -9,12 +9,15 @@ use crate::limits::PAUSE_MAX;
 
 /// Pauses that grow: the `n`-th is `min(cap, base · factorⁿ⁻¹)`.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Backoff {
     /// The first pause. 100 ms unless told otherwise.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub base: Duration,
     /// What each pause is to the one before. 2 unless told otherwise; from 1 to 10.
     pub factor: f64,
     /// The longest pause. 400 ms unless told otherwise: the sources' 100→200→400 ms.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub cap: Duration,
 }
 
@@ -70,6 +73,7 @@ impl Backoff {
 /// The names and formulae are those of Marc Brooker, *Exponential Backoff And Jitter* (AWS
 /// Architecture Blog, 2015); `pause` is [`Backoff::pause`], `random(a, b)` is uniform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(rename_all = "lowercase"))]
 pub enum Jitter {
     /// `pause`. For experiments.
     None,

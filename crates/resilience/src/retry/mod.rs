@@ -85,5 +85,5 @@ pub use machine::Machine;
 pub use options::Options;
 #[cfg(feature = "http")]
 pub use repeat::ByMethod;
-pub use repeat::{AllMarked, ByRule, Repeat, Repeatable};
+pub use repeat::{AllMarked, ByRule, NoneMarked, Repeat, Repeatable};
 pub use shared::{Allowance, Retry};

@@ -8,6 +8,7 @@ use crate::limits::{ATTEMPTS_MAX, PAUSE_MAX};
 
 /// How often, and after which pauses, a failed call is made again.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// Attempts, the first included. 4 unless told otherwise: the first, and one after each of the
     /// sources' pauses of 100, 200 and 400 ms; from 1 (no retries) to [`ATTEMPTS_MAX`].
@@ -23,9 +24,11 @@ pub struct Options {
     /// What an attempt takes at least. A retry with less than its pause and this until the
     /// deadline is not issued. 1 ms unless told otherwise, about what a request to the next
     /// machine takes that finds nothing to do.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub attempt_least: Duration,
     /// How long a pause the other side may ask for (`Retry-After`). Beyond it nothing is retried.
     /// 60 s unless told otherwise, the time that a breaker stays open; at most [`PAUSE_MAX`].
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub retry_after_max: Duration,
 }
 

@@ -89,6 +89,20 @@ impl<Request: Clone> Repeat<Request> for AllMarked {
     }
 }
 
+/// No request of this kind may be repeated, so that they need not even be `Clone`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoneMarked;
+
+impl<Request> Repeat<Request> for NoneMarked {
+    fn repeatable<'a>(&self, _: &'a Request) -> Repeatable<'a> {
+        Repeatable::No
+    }
+
+    fn again(&self, _: &Request) -> Request {
+        unreachable!("asked for a copy of what may not be repeated")
+    }
+}
+
 /// HTTP requests by their method and their `Idempotency-Key`.
 ///
 /// Repeatable are the idempotent methods (RFC 9110, section 9.2.2: GET, HEAD, OPTIONS, TRACE, PUT

@@ -3,8 +3,8 @@
 //! A queue in front of a server evens out bursts. Under overload it is the worst thing there is:
 //! it fills up, everything waits for as long as the queue is long, and whoever is served first
 //! come, first served, has waited the longest and is the most likely to have given up. The server
-//! is busy all the time and useful to nobody: at twice its capacity the goodput is near zero (a
-//! test here shows the number). So under overload this queue serves the newest first, throws away
+//! is busy all the time and useful to nobody: at twice its capacity the goodput is zero, and with
+//! the rules below it is the whole capacity (`examples/shed.rs` shows both). So under overload this queue serves the newest first, throws away
 //! what has waited for too long, and lets less important work go first.
 //!
 //! - [`Queue`] is the state machine: bounded, with [`Priority`] and deadlines.
@@ -17,8 +17,9 @@
 //! isolates); where order matters; for work that nobody waits for and that must be done anyway:
 //! that belongs into a durable queue.
 //!
-//! **What it costs:** as much as a bulkhead while nobody waits; a call that waits takes a lock and
-//! a timer. No allocation while nobody waits.
+//! **What it costs:** while nobody waits 10 ns for the place, 42 ns through the layer, 61 ns if the
+//! gate is adaptive (`benches/bulkhead.rs`), and no allocation. A call that waits takes a lock and a
+//! timer.
 //!
 //! **Where the rules come from.** That there is overload when for 100 ms somebody has always
 //! waited for more than 5 ms is CoDel's rule (Nichols and Jacobson, *Controlling Queue Delay*,

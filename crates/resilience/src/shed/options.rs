@@ -7,17 +7,20 @@ use crate::limits::{QUEUE_WAIT_MAX, WAITERS_MAX};
 
 /// The settings of load shedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// How much waits at once, at most. 256: at a thousand a second, what comes in a quarter of a
     /// second. A safety net; under overload the time limits below act long before it is full.
     pub queue: u32,
     /// A wait that is no sign of overload, and the longest that ordinary work waits under overload.
     /// 5 ms (CoDel: Nichols and Jacobson, *Controlling Queue Delay*, ACM Queue 10(5), 2012).
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub target: Duration,
     /// For so long somebody must always have waited for more than the target before it is called
     /// overload, and the longest that anything waits. 100 ms (CoDel's interval; Facebook uses the
     /// same two numbers: Maurer, *Fail at Scale*, ACM Queue 13(8), 2015). Make it longer than one
     /// piece of work takes.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub interval: Duration,
 }
 

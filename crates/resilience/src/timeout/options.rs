@@ -7,10 +7,12 @@ use crate::{Invalid, Share, latency};
 
 /// How long a call may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// One attempt.
     pub attempt: Attempt,
     /// All attempts and the pauses between them. `None`: the caller's deadline alone decides.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length_or_off"))]
     pub overall: Option<Duration>,
 }
 
@@ -79,14 +81,17 @@ impl Attempt {
 
 /// How a timeout adapts.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Adaptive {
     /// The share of calls that are answered in time, before the allowance for jitter.
     pub quantile: Share,
     /// What is added for jitter: this many mean deviations.
     pub jitter: f64,
     /// Never shorter than this.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub floor: Duration,
     /// Never longer than this; as long as this until enough calls have been observed.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub ceiling: Duration,
     /// So many calls have to be in the window before the timeout leaves its ceiling.
     pub samples_min: u64,

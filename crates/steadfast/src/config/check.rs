@@ -24,6 +24,16 @@ const METRES_PER_MINUTE_MAX: f64 = 2_000.0;
 pub(super) fn check(config: &Config) -> Vec<Problem> {
     let mut rules = Rules { problems: budget::problems(config) };
     rules.problems.extend(config.policy_problems());
+    if let Err(invalid) = config.dispatch_options().check() {
+        let what = format!("must be {}, not {}", invalid.allowed, invalid.value);
+        match &*invalid.key {
+            // Checked below, with the other counts.
+            "preparing.limit" => {}
+            "silence_max" => rules.add("dispatch.heartbeat_timeout", what),
+            key => rules
+                .add(&format!("dispatch.detector.{}", key.trim_start_matches("detector.")), what),
+        }
+    }
     rules.retry(&config.providers.retry);
     let settings::Dispatch { tick, offer_timeout, search_timeout, lease, .. } = config.dispatch;
     let positive = [

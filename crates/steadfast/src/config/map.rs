@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use steadfast_dispatch::geo::LocationKind;
 use steadfast_dispatch::saga::SagaOptions;
-use steadfast_dispatch::{service, zone};
+use steadfast_dispatch::{courier, service, zone};
 use steadfast_journal::sqlite;
 use steadfast_providers::Operation;
 use steadfast_providers::sandbox::{self, Delay, Faults, Plan, Probability};
+use steadfast_resilience::detector;
 use steadfast_transactions::Retry;
 
 use super::settings::{Config, Fault};
-use super::value::{Duplicates, Locations, OrOff, Policy, Share};
+use super::value::{Distribution, Duplicates, Locations, OrOff, Policy, Share};
 
 impl From<Policy> for zone::PolicyName {
     fn from(policy: Policy) -> Self {
@@ -44,12 +45,33 @@ impl Config {
             offer_timeout: dispatch.offer_timeout.get(),
             search_timeout: dispatch.search_timeout.get(),
             heartbeat_timeout: dispatch.heartbeat_timeout.on().map(super::value::Length::get),
+            detector: self.detector_options(),
             metres_per_minute: dispatch.metres_per_minute,
             stacking: dispatch.stacking,
             zone_capacity: dispatch.zone_capacity,
             hop: self.limits.order.get(),
             self_driven: true,
             ..service::Options::default()
+        }
+    }
+
+    /// For the watch over the couriers.
+    fn detector_options(&self) -> detector::Options {
+        let settings = &self.dispatch.detector;
+        detector::Options {
+            distribution: match settings.distribution {
+                Distribution::Normal => detector::Distribution::Normal,
+                Distribution::Logistic => detector::Distribution::Logistic,
+                Distribution::Exponential => detector::Distribution::Exponential,
+            },
+            threshold: settings.threshold,
+            samples: settings.samples,
+            min_deviation: settings.min_deviation.get(),
+            first_heartbeat: settings.first_heartbeat.get(),
+            acceptable_pause: settings.acceptable_pause.get(),
+            tick: settings.tick.get(),
+            stall_tolerance: settings.stall_tolerance.get(),
+            ..courier::liveness::detector()
         }
     }
 

@@ -4,14 +4,19 @@
 //! refused at the start, under the key as it is written here.
 
 use steadfast_dispatch::policies as parts;
+use steadfast_resilience::limits::PLACES_MAX;
 use steadfast_resilience::policy::Options;
 use steadfast_resilience::{
-    Invalid, Share as Part, breaker, budget, bulkhead, hedge, objective, timeout,
+    Invalid, Share as Part, breaker, budget, bulkhead, bulkhead::pool, hedge, limit, objective,
+    shed, timeout,
 };
 
 use super::error::Problem;
-use super::settings::{Budget, Bulkhead, Config, Dependency, Hedge, Objective};
-use super::value::{OrOff, Share, Window};
+use super::settings::{Budget, Bulkhead, Config, Dependency, Gate, Hedge, Objective, Reads};
+use super::value::{Concurrency, OrOff, Share, Window};
+
+/// Requests at work at once that a limit which adapts may rise to.
+const GATE_MAX: u32 = 4_096;
 
 fn part(share: Share) -> Part {
     // Both types have checked the number.
@@ -45,8 +50,8 @@ fn judged(breaker: &super::settings::Breaker) -> breaker::Options {
     }
 }
 
-pub(super) fn hedged(hedge: &Hedge) -> Option<hedge::Options> {
-    hedge.enabled.then(|| hedge::Options {
+pub(super) fn hedged(hedge: &Hedge, enabled: bool) -> Option<hedge::Options> {
+    enabled.then(|| hedge::Options {
         p95_above: hedge.p95_above.get(),
         error_budget_above: part(hedge.error_budget_above),
         share_max: part(hedge.share_max),
@@ -54,6 +59,17 @@ pub(super) fn hedged(hedge: &Hedge) -> Option<hedge::Options> {
         delay: hedge::Delay::Quantile(part(hedge.delay)),
         ..hedge::Options::default()
     })
+}
+
+fn possible(concurrency: &shed::Concurrency) -> Result<(), Invalid> {
+    match concurrency {
+        shed::Concurrency::Fixed(requests) if (1..=PLACES_MAX).contains(requests) => Ok(()),
+        shed::Concurrency::Fixed(requests) => {
+            let allowed = format!("from 1 to {PLACES_MAX}");
+            Err(Invalid::new("concurrency", requests, allowed))
+        }
+        shed::Concurrency::Adaptive(options) => options.check(),
+    }
 }
 
 pub(super) fn good_enough(objective: &Objective) -> objective::Options {
@@ -78,6 +94,44 @@ impl Config {
         }
     }
 
+    /// For the way in: how many, and what waits.
+    pub fn gate_options(&self) -> (shed::Concurrency, shed::Options) {
+        let Gate { concurrency, queue, target } = self.policies.gateway;
+        let bounds = limit::Bounds::default();
+        let adaptive = |algorithm| {
+            shed::Concurrency::Adaptive(limit::Options {
+                algorithm,
+                bounds: limit::Bounds { max: GATE_MAX, ..bounds },
+                ..limit::Options::default()
+            })
+        };
+        let concurrency = match concurrency {
+            Concurrency::Fixed(requests) => shed::Concurrency::Fixed(requests),
+            Concurrency::Aimd => adaptive(limit::Algorithm::Aimd(Default::default())),
+            Concurrency::Vegas => adaptive(limit::Algorithm::Vegas(Default::default())),
+            Concurrency::Gradient => adaptive(limit::Algorithm::Gradient(Default::default())),
+        };
+        let interval = self.limits.gateway.get();
+        (concurrency, shed::Options { queue, target: target.get(), interval })
+    }
+
+    /// For the threads of the reads.
+    pub fn pool_options(&self) -> pool::Options {
+        let Reads { threads, queue, .. } = self.policies.reads;
+        pool::Options { threads, queue }
+    }
+
+    /// Between the gateway and the reads.
+    pub fn reads_options(&self) -> Options {
+        let Reads { budget, hedge, hedged: routes, .. } = &self.policies.reads;
+        Options {
+            budget: Some(paid(budget)),
+            hedge: hedged(hedge, !routes.get().is_empty()),
+            objective: Some(good_enough(&self.policies.objective)),
+            ..Options::NONE
+        }
+    }
+
     fn dependency(&self, settings: &Dependency) -> Options {
         let ceiling = self.providers.call_timeout.get();
         let attempt = match settings.adaptive_timeout {
@@ -93,7 +147,7 @@ impl Config {
             budget: Some(paid(&settings.budget)),
             breaker: Some(judged(&settings.breaker)),
             bulkhead: Some(places(&settings.bulkhead)),
-            hedge: hedged(&settings.hedge),
+            hedge: hedged(&settings.hedge, settings.hedged),
             objective: Some(good_enough(&self.policies.objective)),
             ..Options::NONE
         }
@@ -106,6 +160,14 @@ impl Config {
         let mut check = |section: &str, checked: Result<(), Invalid>| {
             if let Err(Invalid { key, value, allowed }) = checked {
                 // What all policies share is written once.
+                if (section, &*key) == ("gateway", "interval") {
+                    // It is the gateway's budget; no budget at all is somebody else's complaint.
+                    if !self.limits.gateway.get().is_zero() {
+                        let what = format!("must be shorter than limits.gateway, {value}");
+                        problems.push(Problem::new("policies.gateway.target", what));
+                    }
+                    return;
+                }
                 let key = match key.strip_prefix("objective.") {
                     Some(_) => format!("policies.{key}"),
                     None => format!("policies.{section}.{key}"),
@@ -116,6 +178,11 @@ impl Config {
                 }
             }
         };
+        check("reads", self.reads_options().check());
+        check("reads", self.pool_options().check());
+        let (concurrency, gate) = self.gate_options();
+        check("gateway", possible(&concurrency));
+        check("gateway", gate.check());
         check("journal", journal.check());
         check("stock", stock.check());
         check("payment", payment.check());
@@ -123,7 +190,7 @@ impl Config {
         let dependencies = [("stock", &self.policies.stock), ("payment", &self.policies.payment)];
         for (name, settings) in dependencies {
             let Dependency { hedge, .. } = settings;
-            if hedge.enabled && hedge.p95_above >= ceiling {
+            if settings.hedged && hedge.p95_above >= ceiling {
                 let what = format!(
                     "must be below providers.call_timeout, {ceiling}, not {}: no call takes longer",
                     hedge.p95_above
@@ -155,8 +222,10 @@ mod tests {
 
     #[test]
     fn hedging_switched_on_has_the_sources_numbers() {
-        let hedge = Hedge { enabled: true, ..Hedge::default() };
-        assert_eq!(hedged(&hedge), Some(hedge::Options::default()));
+        assert_eq!(hedged(&Hedge::default(), true), Some(hedge::Options::default()));
+        assert_eq!(Config::default().reads_options().hedge, Some(hedge::Options::default()));
+        let shed = shed::Options { queue: 1_024, ..shed::Options::default() };
+        assert_eq!(Config::default().gate_options().1, shed);
     }
 
     #[test]
@@ -172,7 +241,7 @@ mod tests {
         assert!(zero.starts_with("policies.stock.breaker.window: must be 1 to"), "{zero}");
         let zero = problem(|c| c.policies.payment.budget.window = Length::millis(0));
         assert!(zero.starts_with("policies.payment.budget.window: must be"), "{zero}");
-        let never = problem(|c| c.policies.stock.hedge.enabled = true);
+        let never = problem(|c| c.policies.stock.hedged = true);
         assert_eq!(
             never,
             "policies.stock.hedge.p95_above: must be below providers.call_timeout, 100ms, not \

@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::error::Problem;
 use super::value::{
-    Duplicates, Length, Locations, LogFormat, OrOff, Policy, Provider, Setting, Share, Size, Store,
-    Window,
+    Concurrency, Distribution, Duplicates, Length, Locations, LogFormat, OrOff, Policy, Provider,
+    Routes, Setting, Share, Size, Store, Window,
 };
 
 /// What a section or a key says about itself.
@@ -202,6 +202,30 @@ settings! {
         /// How long a dispatcher's lease on a zone lasts without being renewed. It must outlast
         /// the error of the clocks and a round trip.
         lease: Length = Length::secs(10);
+        ..detector: Detector;
+    }
+
+    /// The failure detector (phi-accrual) over couriers' heartbeats: who is suspected gets no
+    /// offers, before `dispatch.heartbeat_timeout`, which is the end of all doubt. `"off"` there
+    /// switches both off.
+    Detector {
+        /// What a silence is compared with.
+        distribution: Distribution = Distribution::Normal;
+        /// From this phi on a courier is suspected: 8 means that one such silence in a hundred
+        /// million is no failure.
+        threshold: f64 = 8.0;
+        /// Heartbeats that are remembered for each courier.
+        samples: usize = 64;
+        /// No rhythm is taken to be more regular than this.
+        min_deviation: Length = Length::secs(1);
+        /// The interval that is expected of somebody who has just begun.
+        first_heartbeat: Length = Length::secs(15);
+        /// A pause that means nothing: two missed beats, a tunnel, a lift.
+        acceptable_pause: Length = Length::secs(40);
+        /// How often everybody is looked at.
+        tick: Length = Length::secs(1);
+        /// When the process itself has stood still for longer than this, nobody's silence counts.
+        stall_tolerance: Length = Length::secs(1);
     }
 
     /// Stock and payment: the built-in sandbox, or services of your own.
@@ -260,9 +284,35 @@ settings! {
 
     /// What stands between the parts. `steadfast policies list` shows how each of them stands.
     Policies {
+        ..gateway: Gate;
+        ..reads: Reads;
         ..objective: Objective;
         ..stock: Dependency;
         ..payment: Dependency;
+    }
+
+    /// The way in. A request waits here for no longer than `limits.gateway`; under overload the
+    /// newest are served first, lists are shed before orders, and couriers' reports last.
+    Gate {
+        /// Requests at work at once; or how the number is found out.
+        concurrency: Concurrency = Concurrency::Fixed(1_024);
+        /// Requests that wait for a place.
+        queue: u32 = 1_024;
+        /// When for as long as `limits.gateway` somebody has always waited for longer than this,
+        /// that is overload, and nobody waits for longer than this.
+        target: Length = Length::millis(5);
+    }
+
+    /// Reads of single orders, on threads of their own.
+    Reads {
+        /// Threads, and so reads at work at once.
+        threads: u32 = 4;
+        /// Reads that wait for one.
+        queue: u32 = 256;
+        /// Routes that are read a second time when they are slow.
+        hedged: Routes = Routes::safe();
+        ..budget: Budget;
+        ..hedge: Hedge;
     }
 
     /// What counts as good enough: hedging looks at what is left of the error budget.
@@ -278,6 +328,9 @@ settings! {
         /// Lets the time limit of a call follow what calls take at present (2d + r, to its 99.8 %
         /// quantile), between this and `providers.call_timeout`; or `"off"`.
         adaptive_timeout: OrOff<Length> = OrOff::Off;
+        /// Whether a slow call gets a second one beside it. Each carries an idempotency key, so it
+        /// is safe.
+        hedged: bool = false;
         ..budget: Budget;
         ..breaker: Breaker;
         ..bulkhead: Bulkhead;
@@ -328,8 +381,6 @@ settings! {
 
     /// When a slow call gets a second attempt beside it.
     Hedge {
-        /// Whether at all. Only calls that may be repeated can be.
-        enabled: bool = false;
         /// Only while 5 % of calls take longer than this.
         p95_above: Length = Length::millis(300);
         /// Only while more than this is left of the error budget.

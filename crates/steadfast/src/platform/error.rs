@@ -45,6 +45,9 @@ pub enum Error {
     /// The policies.
     #[error("policies: {0}")]
     Policies(#[from] steadfast_resilience::Invalid),
+    /// The threads for reads.
+    #[error("policies.reads: {0}")]
+    Reads(#[from] steadfast_resilience::bulkhead::pool::StartError),
     /// The business.
     #[error(transparent)]
     Assembly(#[from] AssemblyError),

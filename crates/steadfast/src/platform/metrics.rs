@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use steadfast_api::{REQUEST_SECONDS, admin};
 use steadfast_dispatch::Assembly;
+use steadfast_dispatch::courier::liveness::Liveness;
 use steadfast_dispatch::saga::OrderSaga;
 use steadfast_journal::Journal;
 use steadfast_messaging::{Consumer, Embedded, relay};
@@ -108,6 +109,35 @@ impl Gauges {
             family(text, name, help, "gauge", [(String::new(), value)]);
         }
         policies(text, &self.policies.snapshots());
+        let (in_use, waiting, limit) = self.policies.gateway().figures();
+        let gate = [
+            ("steadfast_gateway_in_use", "Requests at work.", u64::from(in_use)),
+            ("steadfast_gateway_waiting", "Requests that wait to be let in.", waiting.into()),
+            ("steadfast_gateway_limit", "Requests that may be at work.", limit.into()),
+        ];
+        for (name, help, value) in gate {
+            family(text, name, help, "gauge", [(String::new(), value)]);
+        }
+        if let Some(liveness) = self.policies.liveness() {
+            detector(text, &liveness);
+        }
+    }
+}
+
+/// What the watch over the couriers has come to.
+fn detector(text: &mut String, liveness: &Liveness) {
+    let Liveness { counts, .. } = liveness;
+    let number = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+    let rows = [
+        ("watched", "Couriers that are watched.", "gauge", number(counts.watched)),
+        ("suspected", "Those that are suspected.", "gauge", number(counts.suspected)),
+        ("suspicions_total", "Suspicions.", "counter", counts.suspicions),
+        ("false_suspicions_total", "Those that were false.", "counter", counts.false_suspicions),
+        ("own_stalls_total", "Stalls of this process.", "counter", counts.stalls),
+    ];
+    for (name, help, kind, value) in rows {
+        let name = format!("steadfast_courier_detector_{name}");
+        family(text, &name, help, kind, [(String::new(), value)]);
     }
 }
 

@@ -21,7 +21,7 @@ use futures::future::{BoxFuture, FutureExt, Shared};
 use steadfast_api::server::{self, Access, Token};
 use steadfast_api::{Admin, Api, Lifecycle, Phase, Server, admin_router, router};
 use steadfast_coordination::{self as coordination, FileTokens, Leases};
-use steadfast_dispatch::service::Services;
+use steadfast_dispatch::service::{self, Services};
 use steadfast_dispatch::{Assembly, Parts, Task};
 use steadfast_journal::Journal;
 use steadfast_messaging::{Embedded, bus, relay};
@@ -92,7 +92,7 @@ impl Platform {
             ..coordination::Options::default()
         };
         let bus = Embedded::new(bus::embedded::Options::default());
-        let policies = Arc::new(Watch::new(config.policy_options(), &clock)?);
+        let policies = Arc::new(Watch::new(config, &clock)?);
         let mut assembly = Assembly::new(Parts {
             journal: storage.orders().clone(),
             clock: clock.clone(),
@@ -103,12 +103,16 @@ impl Platform {
             stock: Arc::clone(&providers.stock),
             payment: Arc::clone(&providers.payment),
             policies: policies.policies().clone(),
-            options: config.dispatch_options(),
+            options: service::Options {
+                events: policies.couriers_events(),
+                ..config.dispatch_options()
+            },
             saga: config.saga_options(),
             relay: relay::Options::default(),
             lanes: LANES,
         })?;
         bus.open();
+        policies.watch(assembly.services.couriers.clone());
 
         let lifecycle = Lifecycle::default();
         let (failed, mut failures) = mpsc::unbounded_channel::<Error>();
@@ -146,7 +150,8 @@ impl Platform {
             ..steadfast_api::Options::default()
         };
         let services = assembly.services.clone();
-        let api = Api::new(services.clone(), clock.clone(), lifecycle.clone(), api);
+        let api = Api::new(services.clone(), clock.clone(), lifecycle.clone(), api)
+            .behind(policies.gateway().clone());
         let gauges = metrics::Gauges::new(&storage, &assembly, &bus, &policies);
         let office = Admin::new(clock.clone(), lifecycle.clone(), gauges.render(render))
             .with_sagas(Arc::new(SagaOffice::new(assembly.saga.clone())))

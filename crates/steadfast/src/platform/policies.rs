@@ -1,18 +1,28 @@
 //! What stands between the parts: who hears of it, how it is counted, and what an operator can
 //! see and do.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures::future::FutureExt;
 use serde_json::{Value, json};
-use steadfast_api::admin::{Answer, Error, Force, ForcedState, PolicyAdmin};
-use steadfast_dispatch::policies::{self, Policies};
+use steadfast_api::Gateway;
+use steadfast_api::admin::{self, Answer, Force, ForcedState, PolicyAdmin};
+use steadfast_api::gateway::Reads;
+use steadfast_dispatch::courier::liveness::Liveness;
+use steadfast_dispatch::policies::Policies;
+use steadfast_dispatch::service::Couriers;
+use steadfast_resilience::Share;
 use steadfast_resilience::breaker::Forced;
-use steadfast_resilience::event::{self, Decision, Event, Listener, Record, Recorder};
+use steadfast_resilience::bulkhead::Pool;
+use steadfast_resilience::detector::FALSE_SUSPECT_RATE_MAX;
+use steadfast_resilience::event::{self, Decision, Event, Events, Listener, Record, Recorder};
 use steadfast_resilience::policy::{Counters, Indicators, Policy, Rolling, Snapshot};
-use steadfast_resilience::{Invalid, Share};
+use steadfast_resilience::shed::Gate;
 use steadfast_time::{Clock, Monotonic};
+
+use super::Error;
+use crate::config::Config;
 
 /// How often the counters are read, so that rates over the last minutes can be told.
 const SAMPLE_EVERY: Duration = Duration::from_secs(10);
@@ -21,12 +31,23 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(10);
 const LATELY: Duration = Duration::from_secs(300);
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3_600);
 
+/// Policies that are watched: of the reads, the journal, stock and payment.
+const POLICIES: usize = 4;
+
+/// The names of what has no policy of this kind, but decides all the same.
+const GATEWAY: &str = "gateway";
+const COURIERS: &str = "couriers";
+
 /// Decisions that are shown with a policy.
 const DECISIONS_SHOWN: usize = 20;
 
 /// The policies of this process, watched.
 pub(super) struct Watch {
     policies: Policies,
+    gateway: Gateway,
+    /// Known once the services are there.
+    couriers: OnceLock<Couriers>,
+    listener: Arc<dyn Listener>,
     /// What happened lately, and the changes of state, which a flood of refusals must not wash
     /// away.
     decisions: Arc<Recorder>,
@@ -36,18 +57,41 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// Makes the policies.
-    pub(super) fn new(options: policies::Options, clock: &Clock) -> Result<Self, Invalid> {
+    /// Makes the policies, the way in, and the threads for reads.
+    pub(super) fn new(config: &Config, clock: &Clock) -> Result<Self, Error> {
         let [decisions, changes] = [(); 2].map(|()| Arc::new(Recorder::default()));
         let listener: Arc<dyn Listener> = Arc::new(listeners(&decisions, &changes));
-        let policies = Policies::new(options, clock, Some(&listener))?;
+        let policies = Policies::new(config.policy_options(), clock, Some(&listener))?;
+        let gateway = gateway(config, clock, &listener)?;
         let rolling = || (Rolling::new(LATELY, 30), Rolling::new(MONTH, 720));
-        let rates = Mutex::new(policies.all().map(|_| rolling()).into());
-        Ok(Self { policies, decisions, changes, clock: clock.clone(), rates })
+        let rates = Mutex::new([(); POLICIES].map(|()| rolling()).into());
+        let couriers = OnceLock::new();
+        let clock = clock.clone();
+        Ok(Self { policies, gateway, couriers, listener, decisions, changes, clock, rates })
     }
 
     pub(super) const fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    pub(super) const fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Where the couriers' detector tells of its decisions.
+    pub(super) fn couriers_events(&self) -> Events {
+        Events::to(COURIERS, Arc::clone(&self.listener))
+    }
+
+    /// From now on the couriers are watched too.
+    pub(super) fn watch(&self, couriers: Couriers) {
+        // There is one platform to a watch, so nobody has been here before.
+        let _ = self.couriers.set(couriers);
+    }
+
+    fn all(&self) -> [&Policy; POLICIES] {
+        let [journal, stock, payment] = self.policies.all();
+        [self.gateway.reads(), journal, stock, payment]
     }
 
     fn rates(&self) -> MutexGuard<'_, Vec<(Rolling, Rolling)>> {
@@ -59,7 +103,7 @@ impl Watch {
         loop {
             self.clock.sleep(SAMPLE_EVERY).await;
             let now = self.clock.monotonic();
-            for (policy, (lately, month)) in self.policies.all().iter().zip(&mut *self.rates()) {
+            for (policy, (lately, month)) in self.all().iter().zip(&mut *self.rates()) {
                 let counters = policy.counters();
                 lately.sample(now, counters);
                 month.sample(now, counters);
@@ -69,18 +113,59 @@ impl Watch {
 
     /// Every policy as it stands, for `/metrics`.
     pub(super) fn snapshots(&self) -> Vec<Snapshot> {
-        self.policies.all().iter().map(|policy| policy.snapshot()).collect()
+        self.all().iter().map(|policy| policy.snapshot()).collect()
     }
 
-    fn find(&self, name: &str) -> Result<&Policy, Error> {
-        let mut all = self.policies.all().into_iter();
+    fn find(&self, name: &str) -> Result<&Policy, admin::Error> {
+        let mut all = self.all().into_iter();
         all.find(|policy| &**policy.name() == name)
-            .ok_or_else(|| Error::NotFound(format!("policy {name}")))
+            .ok_or_else(|| admin::Error::NotFound(format!("policy {name}")))
     }
 
-    fn show(&self, policy: &Policy) -> Value {
+    /// The way in, which is a gate and no policy.
+    fn gate(&self) -> Value {
+        let (in_use, waiting, limit) = self.gateway.figures();
+        json!({
+            "name": GATEWAY,
+            "in_use": in_use,
+            "waiting": waiting,
+            "limit": limit,
+            "overloaded": self.gateway.is_overloaded(),
+        })
+    }
+
+    pub(super) fn liveness(&self) -> Option<Liveness> {
+        self.couriers.get().and_then(Couriers::liveness)
+    }
+
+    /// The watch over the couriers.
+    fn detector(&self) -> Option<Value> {
+        let Liveness { counts, false_suspect_rate } = self.liveness()?;
+        Some(json!({
+            "name": COURIERS,
+            "watched": counts.watched,
+            "suspected": counts.suspected,
+            "suspicions": counts.suspicions,
+            "false_suspicions": counts.false_suspicions,
+            "false_suspect_rate": false_suspect_rate,
+            "own_stalls": counts.stalls,
+            "own_stalls_s": counts.stalled.as_secs_f64(),
+        }))
+    }
+
+    /// Something with a name, and what it decided lately.
+    fn show(&self, name: &str) -> Result<Value, admin::Error> {
+        let shown = match name {
+            GATEWAY => Some(self.gate()),
+            COURIERS => self.detector(),
+            _ => None,
+        };
+        let mut shown = match shown {
+            Some(shown) => shown,
+            None => summary(&self.find(name)?.snapshot()),
+        };
         let now = self.clock.monotonic();
-        let decisions = collapsed(self.decisions.records(), policy.name());
+        let decisions = collapsed(self.decisions.records(), name);
         let decisions: Vec<Value> = decisions
             .iter()
             .rev()
@@ -89,22 +174,21 @@ impl Watch {
                 json!({ "ago_s": seconds(now, last.at), "what": last.to_string(), "times": times })
             })
             .collect();
-        let mut shown = summary(&policy.snapshot());
         shown["decisions"] = json!(decisions);
         let changes = self.changes.records();
-        let changes = changes.iter().rev().filter(|record| record.name == **policy.name());
+        let changes = changes.iter().rev().filter(|record| record.name == name);
         let changes: Vec<Value> = changes
             .take(DECISIONS_SHOWN)
             .map(|record| json!({ "ago_s": seconds(now, record.at), "what": record.to_string() }))
             .collect();
         shown["changes"] = json!(changes);
-        shown
+        Ok(shown)
     }
 
     fn slo(&self) -> Value {
         let mut indicators = Vec::new();
         let mut budgets = Vec::new();
-        for (policy, (lately, month)) in self.policies.all().iter().zip(&*self.rates()) {
+        for (policy, (lately, month)) in self.all().iter().zip(&*self.rates()) {
             let counters = policy.counters();
             let (lately, month) = (lately.within(&counters), month.within(&counters));
             rows(policy.name(), &lately, &month, &mut indicators);
@@ -122,8 +206,30 @@ impl Watch {
                 }));
             }
         }
+        if let Some(Liveness { counts, false_suspect_rate: rate }) = self.liveness() {
+            indicators.push(json!({
+                "indicator": "fd.false_suspect_rate",
+                "of": COURIERS,
+                "bound": FALSE_SUSPECT_RATE_MAX,
+                "last_24h": rate,
+                "peer_hours": counts.peer_time.as_secs_f64() / 3_600.0,
+                "met": rate < FALSE_SUSPECT_RATE_MAX,
+            }));
+        }
         json!({ "indicators": indicators, "error_budgets": budgets })
     }
+}
+
+/// The way in, and the threads behind it.
+fn gateway(config: &Config, clock: &Clock, listener: &Arc<dyn Listener>) -> Result<Gateway, Error> {
+    let (concurrency, options) = config.gate_options();
+    let gate = Gate::new(&concurrency, &options, clock.clone(), fastrand::Rng::new())?;
+    let policy = Policy::builder("reads").options(config.reads_options());
+    let policy = policy.listener(Arc::clone(listener)).build(clock.clone())?;
+    let pool = Pool::new("read", &config.pool_options(), clock.clone())?;
+    let hedged = config.policies.reads.hedged.get().to_vec();
+    let events = Events::to(GATEWAY, Arc::clone(listener));
+    Ok(Gateway::new(gate, events, Reads { pool, policy, hedged }))
 }
 
 /// Everybody who hears what the policies decide.
@@ -207,12 +313,13 @@ fn summary(snapshot: &Snapshot) -> Value {
 
 impl PolicyAdmin for Watch {
     fn list(&self) -> Answer<'_, Vec<Value>> {
-        let list = self.snapshots().iter().map(summary).collect();
+        let policies = self.all().into_iter().map(|policy| summary(&policy.snapshot()));
+        let list = [self.gate()].into_iter().chain(policies).chain(self.detector()).collect();
         async move { Ok(list) }.boxed()
     }
 
     fn get(&self, name: String) -> Answer<'_, Value> {
-        let shown = self.find(&name).map(|policy| self.show(policy));
+        let shown = self.show(&name);
         async move { shown }.boxed()
     }
 
@@ -222,12 +329,16 @@ impl PolicyAdmin for Watch {
             ForcedState::Closed => Forced::Closed,
             ForcedState::Auto => Forced::Auto,
         };
-        let done = self.find(&name).and_then(|policy| {
+        let known = match name.as_str() {
+            GATEWAY | COURIERS => Err(admin::Error::State(format!("{name} has no breaker"))),
+            _ => self.find(&name),
+        };
+        let done = known.and_then(|policy| {
             tracing::warn!(policy = name, by = force.by, state = ?force.state, "breaker forced");
             if policy.force_breaker(forced) {
-                Ok(self.show(policy))
+                self.show(&name)
             } else {
-                Err(Error::State(format!("policy {name} has no breaker")))
+                Err(admin::Error::State(format!("policy {name} has no breaker")))
             }
         });
         async move { done }.boxed()

@@ -23,7 +23,7 @@ use steadfast_time::{Clock, Monotonic};
 
 use super::Ticket;
 use crate::deadline::Deadline;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 
 pub(crate) use turn::Turn;
 pub(crate) use word::Word;
@@ -76,7 +76,7 @@ pub(crate) trait Discipline {
 }
 
 pub(crate) struct Places<D: Discipline> {
-    word: AtomicU64,
+    word: Padded<AtomicU64>,
     waiters: Mutex<Waiters<D>>,
     clock: Clock,
 }
@@ -145,7 +145,7 @@ impl<D: Discipline> Waiters<D> {
 impl<D: Discipline> Places<D> {
     pub(crate) fn new(limit: u32, line: D, clock: Clock) -> Self {
         let waiters = Mutex::new(Waiters { line, slots: BTreeMap::new() });
-        Self { word: AtomicU64::new(Word::idle(limit).0), waiters, clock }
+        Self { word: Padded(AtomicU64::new(Word::idle(limit).0)), waiters, clock }
     }
 
     pub(crate) const fn clock(&self) -> &Clock {
@@ -153,14 +153,14 @@ impl<D: Discipline> Places<D> {
     }
 
     pub(crate) fn word(&self) -> Word {
-        Word(self.word.load(Ordering::Acquire))
+        Word(self.word.0.load(Ordering::Acquire))
     }
 
     /// Takes a place if one is free and nobody waits for it, and says how many are at work then.
     /// Otherwise what was seen.
     #[inline]
     pub(crate) fn try_take(&self) -> Result<u32, Word> {
-        let mut seen = Word(self.word.load(Ordering::Relaxed));
+        let mut seen = Word(self.word.0.load(Ordering::Relaxed));
         while seen.is_free() {
             match self.swap(seen, seen.0 + AT_WORK) {
                 Ok(()) => return Ok(seen.at_work() + 1),
@@ -173,7 +173,7 @@ impl<D: Discipline> Places<D> {
     /// Gives a place back.
     #[inline]
     pub(crate) fn give_back(&self) {
-        let mut seen = Word(self.word.load(Ordering::Relaxed));
+        let mut seen = Word(self.word.0.load(Ordering::Relaxed));
         while seen.waiting() == 0 {
             match self.swap(seen, spare_after(seen) | (seen.0 - AT_WORK)) {
                 Ok(()) => return,
@@ -186,6 +186,7 @@ impl<D: Discipline> Places<D> {
     #[inline]
     fn swap(&self, from: Word, to: u64) -> Result<(), Word> {
         self.word
+            .0
             .compare_exchange_weak(from.0, to, Ordering::AcqRel, Ordering::Relaxed)
             .map_or_else(|seen| Err(Word(seen)), |_| Ok(()))
     }
@@ -208,9 +209,9 @@ impl<D: Discipline> Places<D> {
     /// A place is given back, under the lock.
     fn hand_over(&self, waiters: &mut Waiters<D>, now: Monotonic, wakes: &mut Wakes) {
         // Nobody can barge in here: if somebody waits, only the lock's holder takes places.
-        let before = Word(self.word.fetch_sub(AT_WORK, Ordering::AcqRel));
+        let before = Word(self.word.0.fetch_sub(AT_WORK, Ordering::AcqRel));
         if before.waiting() == 0 {
-            self.word.fetch_or(spare_after(before), Ordering::Relaxed);
+            self.word.0.fetch_or(spare_after(before), Ordering::Relaxed);
         } else {
             self.admit(waiters, now, wakes);
         }
@@ -225,11 +226,11 @@ impl<D: Discipline> Places<D> {
             }
             let (next, gone) = waiters.step(wakes, |line, gone| line.next(now, gone));
             let Some(ticket) = next else {
-                self.word.fetch_sub(gone * WAITS, Ordering::AcqRel);
+                self.word.0.fetch_sub(gone * WAITS, Ordering::AcqRel);
                 return;
             };
             // In one step, so that the last waiter's place is not free for an instant.
-            self.word.fetch_sub((gone + 1) * WAITS - AT_WORK, Ordering::AcqRel);
+            self.word.0.fetch_sub((gone + 1) * WAITS - AT_WORK, Ordering::AcqRel);
             waiters.settle(ticket, Slot::Granted(word.at_work() + 1), wakes);
         }
     }
@@ -237,7 +238,7 @@ impl<D: Discipline> Places<D> {
     /// Waits, unless a place is free after all or there is no place to wait.
     fn join(&self, now: Monotonic, wish: &D::Wish, waker: &Waker) -> Result<Joined, D::Refused> {
         self.locked(|places, waiters, _, wakes| {
-            let mut seen = Word(places.word.load(Ordering::Relaxed));
+            let mut seen = Word(places.word.0.load(Ordering::Relaxed));
             loop {
                 let free = seen.is_free();
                 let to = if free { seen.0 + AT_WORK } else { (seen.0 + WAITS) & !SPARE };
@@ -253,7 +254,7 @@ impl<D: Discipline> Places<D> {
             let (joined, gone) =
                 waiters.step(wakes, |line, gone| line.join(now, seen.at_work(), wish, gone));
             let gone = gone + u64::from(joined.is_err());
-            places.word.fetch_sub(gone * WAITS, Ordering::AcqRel);
+            places.word.0.fetch_sub(gone * WAITS, Ordering::AcqRel);
             let waiting = joined?;
             waiters.slots.insert(waiting.ticket, Slot::Waiting(waker.clone()));
             Ok(Joined::Waits(waiting))
@@ -279,7 +280,7 @@ impl<D: Discipline> Places<D> {
         self.locked(|places, waiters, now, _| {
             match (waiters.slots.remove(&ticket), waiters.line.give_up(ticket, now)) {
                 (Some(Slot::Waiting(_)), Some(refused)) => {
-                    places.word.fetch_sub(WAITS, Ordering::AcqRel);
+                    places.word.0.fetch_sub(WAITS, Ordering::AcqRel);
                     Err(refused)
                 }
                 (Some(Slot::Granted(at_work)), None) => Ok(at_work),
@@ -294,7 +295,7 @@ impl<D: Discipline> Places<D> {
         self.locked(|places, waiters, now, wakes| match waiters.slots.remove(&ticket) {
             Some(Slot::Waiting(_)) => {
                 waiters.line.leave(ticket, now);
-                places.word.fetch_sub(WAITS, Ordering::AcqRel);
+                places.word.0.fetch_sub(WAITS, Ordering::AcqRel);
             }
             Some(Slot::Granted(_)) => places.hand_over(waiters, now, wakes),
             Some(Slot::Refused(_)) | None => {}
@@ -325,7 +326,7 @@ impl<D: Discipline> Places<D> {
         self.locked(|places, waiters, now, wakes| {
             places.change_limit(0);
             let ((), gone) = waiters.step(wakes, |line, gone| empty(line, now, gone));
-            places.word.fetch_sub(gone * WAITS, Ordering::AcqRel);
+            places.word.0.fetch_sub(gone * WAITS, Ordering::AcqRel);
         });
     }
 

@@ -16,7 +16,8 @@
 //! slowest job takes. [`Pool::shutdown`] is for those who want to wait: it works off what waits and
 //! completes when the last thread is at its end.
 //!
-//! **What it costs:** two thread switches and two allocations per job, about 10 µs.
+//! **What it costs:** two thread switches and two allocations per job: 5 µs there and back for a job that
+//! does nothing, where `spawn_blocking` takes 13 µs.
 //!
 //! ```
 //! use steadfast_resilience::bulkhead::{Pool, pool};

@@ -5,6 +5,7 @@ use crate::limits::{POOL_THREADS_MAX, WAITERS_MAX};
 
 /// The settings of a pool of threads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize), serde(default, deny_unknown_fields))]
 pub struct Options {
     /// Threads, and so jobs at work at once. 4: blocking work is mostly waiting for one disk or one
     /// library's lock, which more threads do not make faster.

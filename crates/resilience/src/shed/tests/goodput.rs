@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use fastrand::Rng;
-use steadfast_time::Clock;
 use steadfast_time::sim::Simulation;
 use tokio::sync::Semaphore;
 
@@ -16,27 +15,25 @@ use crate::shed::{Concurrency, Gate, Options, Priority};
 /// How long a caller waits for its answer.
 const PATIENCE: Duration = ms(200);
 
-/// How one piece of work is let in.
-#[derive(Clone)]
-enum Door {
-    /// First come, first served, as long a queue as it takes.
-    Fifo(Arc<Semaphore>),
-    Gate(Arc<Gate>),
-}
-
 /// What a second brought, of each priority.
 type Good = [u64; 3];
 
 /// Ten workers that need 10 ms each, so a thousand a second, are asked two thousand times a second
-/// for ten seconds. A fifth of it is critical, a fifth background. How much per second was done
-/// while its caller still waited, after the first second.
-fn goodput(door: impl FnOnce(Clock) -> Door) -> Good {
+/// for ten seconds. They are served first come, first served; a gate may be in front of them. A
+/// fifth of the work is critical, a fifth background. How much per second was done while its caller
+/// still waited, after the first second.
+fn goodput(concurrency: Option<Concurrency>) -> Good {
     let mut sim = Simulation::new(1);
     let clock = sim.clock();
-    let door = door(clock.clone());
+    let workers = Arc::new(Semaphore::new(10));
+    let gate = concurrency.map(|concurrency| {
+        let (options, rng) = (Options::default(), Rng::with_seed(1));
+        Arc::new(Gate::new(&concurrency, &options, clock.clone(), rng).unwrap())
+    });
     let good = Rc::new(RefCell::new([0; 3]));
     for number in 0..20_000_u64 {
-        let (clock, door, good) = (clock.clone(), door.clone(), Rc::clone(&good));
+        let (clock, good) = (clock.clone(), Rc::clone(&good));
+        let (gate, workers) = (gate.clone(), Arc::clone(&workers));
         let priority = match number % 5 {
             0 => Priority::Background,
             1 => Priority::Critical,
@@ -46,24 +43,17 @@ fn goodput(door: impl FnOnce(Clock) -> Door) -> Good {
             let came = at(0) + Duration::from_micros(number * 500);
             clock.sleep_until(came).await;
             let work = async {
+                let _worker = workers.acquire().await.unwrap();
                 clock.sleep(ms(10)).await;
                 if came >= at(1_000) && clock.monotonic() - came <= PATIENCE {
                     good.borrow_mut()[priority as usize] += 1;
                 }
             };
-            match door {
-                Door::Fifo(workers) => {
-                    let _worker = workers.acquire().await.unwrap();
-                    work.await;
-                }
-                Door::Gate(gate) => {
-                    let deadline = Deadline::at(came + PATIENCE);
-                    if let Ok(permit) = gate.enter(priority, Some(deadline)).await {
-                        let began = clock.monotonic();
-                        work.await;
-                        permit.success(clock.monotonic(), clock.monotonic() - began);
-                    }
-                }
+            let Some(gate) = gate else { return work.await };
+            if let Ok(permit) = gate.enter(priority, Some(Deadline::at(came + PATIENCE))).await {
+                let began = clock.monotonic();
+                work.await;
+                permit.success(clock.monotonic(), clock.monotonic() - began);
             }
         });
     }
@@ -71,18 +61,11 @@ fn goodput(door: impl FnOnce(Clock) -> Door) -> Good {
     good.take().map(|good| good / 9)
 }
 
-fn gate(concurrency: Concurrency) -> Good {
-    goodput(|clock| {
-        let options = Options::default();
-        Door::Gate(Arc::new(Gate::new(&concurrency, &options, clock, Rng::with_seed(1)).unwrap()))
-    })
-}
-
 #[test]
 fn under_twice_the_load_newest_first_keeps_the_goodput_and_first_come_first_served_loses_it() {
-    let with = gate(Concurrency::Fixed(10));
+    let with = goodput(Some(Concurrency::Fixed(10)));
     // The twin.
-    let without = goodput(|_| Door::Fifo(Arc::new(Semaphore::new(10))));
+    let without = goodput(None);
     println!("goodput of 1000/s under 2000/s: newest first {with:?}, first come {without:?}");
     assert!(with.iter().sum::<u64>() >= 980, "{with:?}");
     assert_eq!(without, [0; 3], "the twin");
@@ -91,12 +74,15 @@ fn under_twice_the_load_newest_first_keeps_the_goodput_and_first_come_first_serv
     assert!(normal >= 550 && background < 50, "{with:?}");
 }
 
-/// The same with a limit that has to be found out: here the server has no queue of its own, so that
-/// the gate lets in as much as it may, and what comes of it is judged by the round-trip time.
+/// Nobody says how many workers there are: the limit has to find out.
 #[test]
-fn an_adaptive_gate_keeps_it_too() {
-    let bounds = Bounds { initial: 10, min: 10, max: 10 };
-    let algorithm = Algorithm::Gradient(limit::gradient::Options::default());
-    let options = limit::Options { algorithm, bounds, window: ms(100), samples: 10 };
-    assert!(gate(Concurrency::Adaptive(options)).iter().sum::<u64>() >= 980);
+fn an_adaptive_gate_keeps_it_too_and_one_that_lets_in_too_much_does_not() {
+    let bounds = Bounds { initial: 100, min: 5, max: 1_000 };
+    let algorithm = Algorithm::Vegas(limit::vegas::Options::default());
+    let options = limit::Options { algorithm, bounds, window: ms(20), samples: 10 };
+    let adaptive = goodput(Some(Concurrency::Adaptive(options)));
+    let too_much = goodput(Some(Concurrency::Fixed(1_000)));
+    println!("goodput of 1000/s under 2000/s: adaptive {adaptive:?}, too much {too_much:?}");
+    assert!(adaptive.iter().sum::<u64>() >= 950, "{adaptive:?}");
+    assert_eq!(too_much, [0; 3], "the twin");
 }

@@ -89,7 +89,7 @@ fn every_wrong_value_says_what_is_allowed() {
     let rest: Vec<_> = found.iter().filter(gateway_first).skip(3).collect();
     assert!(rest[0].starts_with("7: orders.preparing_max: must be a whole number"), "{rest:#?}");
     assert!(rest[1].contains("it has no \"uri\"; did you mean \"url\"?"), "{rest:#?}");
-    assert!(rest[2].contains("1.5 is not a probability from 0.0 to 1.0"), "{rest:#?}");
+    assert!(rest[2].contains("1.5 is not a number from 0.0 to 1.0"), "{rest:#?}");
     assert!(rest[3].contains("\"64\" is not a size"), "{rest:#?}");
 }
 

@@ -4,9 +4,11 @@
 //! have been right. So each kind of value is a type that reads itself, and knows how to describe
 //! what it accepts: the same words serve the error message and the reference.
 
+mod concurrency;
 mod length;
 mod off;
 mod provider;
+mod routes;
 mod share;
 mod size;
 mod text;
@@ -19,13 +21,15 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use concurrency::Concurrency;
 pub use length::Length;
 pub use off::OrOff;
 pub use provider::{Provider, Remote};
+pub use routes::Routes;
 pub use share::Share;
 pub use size::Size;
 pub use window::Window;
-pub use words::{Duplicates, Locations, LogFormat, Policy, Store};
+pub use words::{Distribution, Duplicates, Locations, LogFormat, Policy, Store};
 
 /// A kind of configuration value.
 pub trait Setting: Serialize + DeserializeOwned {

@@ -50,6 +50,16 @@ macro_rules! words {
 }
 
 words! {
+    /// What silences are compared with.
+    Distribution ("`\"normal\"`, `\"logistic\"` or `\"exponential\"`") {
+        /// The normal distribution, exactly.
+        Normal = "normal",
+        /// Its logistic approximation, as Akka has it.
+        Logistic = "logistic",
+        /// The exponential distribution, as Cassandra has it.
+        Exponential = "exponential",
+    }
+
     /// Where everything is stored.
     Store ("`\"sqlite\"`") {
         /// A SQLite file in the data directory.
