@@ -3,11 +3,13 @@
 //! | chore | does |
 //! |---|---|
 //! | `test [--seeds N] [-- ARGS]` | all tests of the workspace, with all features |
+//! | `loom` | the lock-free parts under every interleaving |
 //! | `tidy` | checks the repository's own rules |
 //! | `golden` | writes the golden files anew |
 #![forbid(unsafe_code)]
 
 mod golden;
+mod loom;
 mod test;
 mod tidy;
 
@@ -19,6 +21,7 @@ Usage: cargo xtask <chore>
 
 Chores:
   test [--seeds N] [-- ARGS]  run all tests of the workspace; ARGS go to `cargo test`
+  loom                        run the lock-free parts under every interleaving
   tidy                        check the repository's own rules
   golden                      write the golden files anew, then look at `git diff`
 ";
@@ -32,6 +35,7 @@ fn main() -> ExitCode {
             Ok(options) => test::run(&root, &options),
             Err(problem) => return usage(&problem),
         },
+        ["loom"] => loom::run(&root),
         ["tidy"] => tidy::run(&root),
         ["golden"] => golden::run(&root),
         ["help" | "--help" | "-h"] => {

@@ -111,24 +111,28 @@ impl Gateway {
 }
 
 /// A request that was let in, with the time that it has. Its place is free again when this is
-/// dropped.
+/// dropped. Nothing is learned from a request that was dropped before it was done: how soon its
+/// client went away says nothing about us.
 #[must_use = "the request's place is given back at once"]
 pub(crate) struct Admitted {
     deadline: Deadline,
+    /// It asked for less time than requests usually have.
+    hurried: bool,
     clock: Clock,
     gateway: Option<Gateway>,
     place: Option<(Permit, Monotonic)>,
 }
 
 impl Admitted {
-    /// Lets a request in whose time is known.
+    /// Lets a request in that has so much time, where others usually have `usual`.
     pub(crate) async fn new(
         gateway: Option<&Gateway>,
         clock: &Clock,
         priority: Priority,
         allowed: Duration,
+        usual: Duration,
     ) -> Result<Self, Problem> {
-        let deadline = Deadline::within(clock.monotonic(), allowed);
+        let (deadline, hurried) = (Deadline::within(clock.monotonic(), allowed), allowed < usual);
         let place = match gateway {
             Some(gateway) => {
                 let permit = gateway.enter(priority, deadline).await?;
@@ -136,7 +140,7 @@ impl Admitted {
             }
             None => None,
         };
-        Ok(Self { deadline, clock: clock.clone(), gateway: gateway.cloned(), place })
+        Ok(Self { deadline, hurried, clock: clock.clone(), gateway: gateway.cloned(), place })
     }
 
     /// The moment by which the request must be answered.
@@ -156,48 +160,39 @@ impl Admitted {
 
     /// The same for work that keeps the deadline by itself.
     pub(crate) async fn keep<T>(
-        mut self,
+        self,
         work: impl Future<Output = Result<T, Error>>,
     ) -> Result<T, Problem> {
-        let done = Context::until(self.deadline).scope(work).await;
-        if matches!(done, Err(Error::DeadlineExceeded { .. } | Error::Overloaded { .. })) {
-            self.dropped();
-        }
-        Ok(done?)
+        let done = Context::until(self.deadline).scope(work).await.map_err(Problem::from);
+        self.done(done)
     }
 
     /// Reads something that a disk may have to be waited for.
-    pub(crate) async fn read<T, F>(mut self, route: &str, read: F) -> Result<T, Problem>
+    pub(crate) async fn read<T, F>(self, route: &str, read: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce() -> Result<T, Error> + Clone + Send + 'static,
     {
-        let Some(gateway) = self.gateway.take() else { return Ok(read()?) };
+        let Some(gateway) = &self.gateway else { return Ok(read()?) };
         let done = Context::until(self.deadline).scope(gateway.read(route, read)).await;
-        if let Err(problem) = &done
-            && matches!(problem.code(), Code::DeadlineExceeded | Code::Overloaded)
-        {
-            self.dropped();
+        self.done(done)
+    }
+
+    /// Gives the place back. A limit that adapts has to know how long the work took, and whether
+    /// there was no capacity for it further down.
+    fn done<T>(self, done: Result<T, Problem>) -> Result<T, Problem> {
+        if let Some((permit, since)) = self.place {
+            let now = self.clock.monotonic();
+            let code = done.as_ref().err().map(Problem::code);
+            // A limit that moves shows in the figures; here nobody has to be told.
+            let _ = match code {
+                // Who asks for the impossible does not make the gate narrower for others.
+                Some(Code::DeadlineExceeded) if self.hurried => None,
+                Some(Code::DeadlineExceeded | Code::Overloaded) => permit.dropped(now, now - since),
+                _ => permit.success(now, now - since),
+            };
         }
         done
-    }
-
-    /// There was no capacity for it further down: a limit that adapts has to know.
-    fn dropped(&mut self) {
-        if let Some((permit, since)) = self.place.take() {
-            let now = self.clock.monotonic();
-            // A limit that moves shows in the figures; here nobody has to be told.
-            let _ = permit.dropped(now, now - since);
-        }
-    }
-}
-
-impl Drop for Admitted {
-    fn drop(&mut self) {
-        if let Some((permit, since)) = self.place.take() {
-            let now = self.clock.monotonic();
-            let _ = permit.success(now, now - since);
-        }
     }
 }
 
@@ -245,9 +240,12 @@ impl From<Guarded<Failure>> for Problem {
 /// A policy's refusal, as the client sees it: which policy, why, and when to come back.
 fn refused(name: &str, refusal: &Refusal) -> Problem {
     let detail = format!("{} {name}: {refusal}", refusal.policy());
-    match refusal.retry_after() {
-        // Time ran out in our queue while the request had some left: that is our overload.
-        Some(retry_after) => Problem::new(Code::Overloaded, detail).with_retry_after(retry_after),
-        None => Problem::new(Code::DeadlineExceeded, detail),
+    match (refusal, refusal.retry_after()) {
+        (Refusal::Deadline(_), _) => Problem::new(Code::DeadlineExceeded, detail),
+        // Also when time ran out in our queue: the request came with some, so that is our overload.
+        (_, Some(retry_after)) => {
+            Problem::new(Code::Overloaded, detail).with_retry_after(retry_after)
+        }
+        (_, None) => Problem::new(Code::Overloaded, detail),
     }
 }

@@ -94,6 +94,7 @@ impl Api {
     ) -> Result<Admitted, Problem> {
         let Options { deadline, deadline_max, .. } = *self.options();
         let allowed = headers::time_allowed(headers, deadline, deadline_max)?;
-        Admitted::new(self.inner.gateway.as_ref(), self.clock(), priority, allowed).await
+        let gateway = self.inner.gateway.as_ref();
+        Admitted::new(gateway, self.clock(), priority, allowed, deadline).await
     }
 }

@@ -116,8 +116,8 @@ impl Assembly {
     /// See [`Error`].
     pub fn new<B: Bus>(parts: Parts<B>) -> Result<Self, Error> {
         let Parts { journal, clock, ids, bus, leases, stock, payment, policies, .. } = parts;
-        let stock = Arc::new(Guarded::new(stock, policies.stock));
-        let payment = Arc::new(Guarded::new(payment, policies.payment));
+        let stock = Arc::new(Guarded::new(stock, policies.stock, clock.clone()));
+        let payment = Arc::new(Guarded::new(payment, policies.payment, clock.clone()));
         let options = Options { journal: Some(policies.journal), ..parts.options };
         options.check()?;
         let services = Services::new(journal.clone(), clock.clone(), ids, options);

@@ -132,14 +132,13 @@ impl From<Guarded<journal::Error>> for Error {
     fn from(error: Guarded<journal::Error>) -> Self {
         match error {
             Guarded::Call(error) => error.into(),
-            Guarded::TimedOut { .. } => Self::DeadlineExceeded { what: error.to_string().into() },
-            Guarded::Refused { ref refusal, .. } => {
-                match refusal.retry_after().filter(|_| !refusal.is_late()) {
-                    Some(retry_after) => {
-                        Self::Overloaded { what: error.to_string().into(), retry_after }
-                    }
-                    None => Self::DeadlineExceeded { what: error.to_string().into() },
-                }
+            Guarded::Refused { ref refusal, .. } if !refusal.is_late() => {
+                // A circuit that an operator keeps open says nothing about when.
+                let retry_after = refusal.retry_after().unwrap_or(Duration::from_secs(1));
+                Self::Overloaded { what: error.to_string().into(), retry_after }
+            }
+            Guarded::Refused { .. } | Guarded::TimedOut { .. } => {
+                Self::DeadlineExceeded { what: error.to_string().into() }
             }
         }
     }

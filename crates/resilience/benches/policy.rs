@@ -1,7 +1,8 @@
 //! What a whole policy costs a call that is answered at once: `cargo bench --bench policy`.
 //!
 //! Deadline, bulkhead, breaker, budget and timeout, over the bare call in the same run. Nothing is
-//! allocated.
+//! allocated, but for the box that names the future of the `tower` layer.
+#![allow(clippy::expect_used, reason = "a benchmark may panic")]
 
 use std::future::Future;
 use std::hint::black_box;
@@ -92,6 +93,19 @@ fn whole_policy_with_slow_calls(bencher: Bencher<'_, '_>) {
 #[divan::bench(threads = [1, 2], sample_size = 1_000)]
 fn whole_policy_adaptive(bencher: Bencher<'_, '_>) {
     run(bencher, Options { timeout: Some(timeout::Options::default()), ..whole() });
+}
+
+#[cfg(feature = "tower")]
+#[divan::bench(threads = [1, 2], sample_size = 1_000)]
+fn whole_policy_as_a_layer(bencher: Bencher<'_, '_>) {
+    use steadfast_resilience::{ByError, policy::Layer, retry::AllMarked};
+    use tower::{Layer as _, Service as _};
+
+    let (policy, context) = policy(whole());
+    let layer = Layer::new(policy, AllMarked, ByError);
+    bencher.with_inputs(|| layer.layer(tower::service_fn(bare))).bench_refs(|service| {
+        ready(context.scope(context.sync_scope(|| service.call(black_box(7)))))
+    });
 }
 
 #[divan::bench]

@@ -60,7 +60,7 @@ impl Network {
 /// A way to judge.
 enum Judge {
     Fixed(Duration),
-    Phi(Detector),
+    Phi(Box<Detector>),
 }
 
 impl Judge {
@@ -107,7 +107,7 @@ fn judge(judge: &mut Judge, arrivals: &[u64], rng: &mut Rng, outcome: &mut Outco
 fn phi(distribution: Distribution, pause: u64) -> Result<Judge, Invalid> {
     let acceptable_pause = Duration::from_secs(pause);
     let options = Options { distribution, acceptable_pause, samples: 200, ..Options::default() };
-    Detector::new(&options).map(Judge::Phi)
+    Detector::new(&options).map(Box::new).map(Judge::Phi)
 }
 
 /// A way to judge, by its name.

@@ -42,6 +42,10 @@ pub const SAMPLES_MAX: usize = 10_000;
 /// about half a gigabyte.
 pub const PEERS_MAX: usize = 1_000_000;
 
+/// Heartbeats that one [`crate::detector::Monitor`] remembers of all its peers together at most:
+/// a gigabyte.
+pub const SAMPLES_ALL_MAX: usize = 250_000_000;
+
 /// The longest window of a [`crate::objective`]: a year. Who promises more, promises history.
 pub const OBJECTIVE_WINDOW_MAX: Duration = Duration::from_secs(366 * 86_400);
 
@@ -64,7 +68,8 @@ pub const BUDGET_WINDOW_MAX: std::time::Duration = std::time::Duration::from_sec
 /// wait, and multiplies the load by more.
 pub const ATTEMPTS_MAX: u32 = 10;
 
-/// A pause between two attempts is this long at most. Whoever waits longer wants a durable timer.
+/// A pause between two attempts is this long at most, and so is a hedge's fixed delay. Whoever waits
+/// longer wants a durable timer.
 pub const PAUSE_MAX: std::time::Duration = std::time::Duration::from_secs(3_600);
 
 /// Places of a [`crate::bulkhead`], a [`crate::limit`] or a [`crate::shed::Gate`] at most: three

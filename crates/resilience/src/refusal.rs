@@ -43,7 +43,8 @@ impl Refusal {
         }
     }
 
-    /// When to try again. `None`: not within this deadline.
+    /// When to try again. `None`: nobody knows. The deadline is too near, whatever is done within
+    /// it, or an operator keeps the circuit open; [`Refusal::is_late`] tells them apart.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -139,6 +140,17 @@ impl<E> Error<E> {
             Self::Refused { name, refusal } => Error::Refused { name, refusal },
             Self::TimedOut { name, timeout } => Error::TimedOut { name, timeout },
             Self::Call(error) => Error::Call(map(error)),
+        }
+    }
+}
+
+impl<E> Error<Error<E>> {
+    /// Of two policies one inside the other, the error of whichever made it.
+    pub fn flatten(self) -> Error<E> {
+        match self {
+            Self::Refused { name, refusal } => Error::Refused { name, refusal },
+            Self::TimedOut { name, timeout } => Error::TimedOut { name, timeout },
+            Self::Call(inner) => inner,
         }
     }
 }

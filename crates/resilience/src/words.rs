@@ -53,7 +53,7 @@ impl<T> Value<T> {
         self
     }
 
-    fn from_number<E: de::Error>(&self, number: f64, found: impl fmt::Display) -> Result<T, E> {
+    fn read_number<E: de::Error>(&self, number: f64, found: impl fmt::Display) -> Result<T, E> {
         let Some(read) = self.number else {
             return Err(E::custom(format!("{found} has no unit, write {}", self.allowed)));
         };
@@ -74,17 +74,17 @@ impl<'de, T> de::Visitor<'de> for Value<T> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
-        self.from_number(number, number)
+        self.read_number(number, number)
     }
 
     fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
         #[expect(clippy::cast_precision_loss, reason = "what is allowed is far smaller")]
-        self.from_number(number as f64, number)
+        self.read_number(number as f64, number)
     }
 
     fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
         #[expect(clippy::cast_precision_loss, reason = "what is allowed is far smaller")]
-        self.from_number(number as f64, number)
+        self.read_number(number as f64, number)
     }
 }
 
@@ -230,7 +230,9 @@ impl<'de> Deserialize<'de> for limit::Algorithm {
                 match text {
                     "aimd" => Ok(limit::Algorithm::Aimd(limit::aimd::Options::default())),
                     "vegas" => Ok(limit::Algorithm::Vegas(limit::vegas::Options::default())),
-                    "gradient" => Ok(limit::Algorithm::Gradient(limit::gradient::Options::default())),
+                    "gradient" => {
+                        Ok(limit::Algorithm::Gradient(limit::gradient::Options::default()))
+                    }
                     _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
                 }
             }

@@ -1,5 +1,6 @@
 //! Options out of a configuration file: every number, and every kind of mistake.
 #![cfg(feature = "serde")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::time::Duration;
 
@@ -56,6 +57,12 @@ limit = 32
 queue = 0
 wait = "10ms"
 
+[limit]
+algorithm = { gradient = { smoothing = 0.3, long_window = 300, tolerance = 2.0, queue = 8 } }
+bounds = { initial = 40, min = 5, max = 400 }
+window = "500ms"
+samples = 20
+
 [hedge]
 p95_above = "200ms"
 error_budget_above = 0.25
@@ -105,6 +112,17 @@ fn every_number() -> Options {
             open_when_budget_spent: true,
         }),
         bulkhead: Some(bulkhead::Options { limit: 32, queue: 0, wait: ms(10) }),
+        limit: Some(limit::Options {
+            algorithm: limit::Algorithm::Gradient(limit::gradient::Options {
+                smoothing: 0.3,
+                long_window: 300,
+                tolerance: 2.0,
+                queue: 8,
+            }),
+            bounds: limit::Bounds { initial: 40, min: 5, max: 400 },
+            window: ms(500),
+            samples: 20,
+        }),
         hedge: Some(hedge::Options {
             p95_above: ms(200),
             error_budget_above: share(0.25),
@@ -138,6 +156,7 @@ fn what_is_not_said_is_the_default_and_a_part_can_be_off() {
     assert_eq!(read(off), Options::NONE);
     // A part that is not there unless it is asked for.
     assert_eq!(read("[bulkhead]").bulkhead, Some(bulkhead::Options::default()));
+    assert_eq!(read("[limit]").limit, Some(limit::Options::default()));
 
     let fixed = read("[timeout]\nattempt = \"70ms\"\noverall = \"off\"").timeout;
     let attempt = Attempt::Fixed(ms(70));
@@ -198,8 +217,7 @@ fn the_parts_that_stand_alone_can_be_set_too() {
         probe_multiplier: 10,
         decrease: limit::vegas::Decrease::To(0.5),
     };
-    let text =
-        "algorithm.vegas = { smoothing = 0.5, probe_multiplier = 10, decrease = 0.5 }";
+    let text = "algorithm.vegas = { smoothing = 0.5, probe_multiplier = 10, decrease = 0.5 }";
     assert_eq!(limit(text).algorithm, limit::Algorithm::Vegas(vegas));
     let vegas = limit::Algorithm::Vegas(limit::vegas::Options::default());
     assert_eq!(limit("algorithm.vegas.decrease = \"log10\"").algorithm, vegas);
@@ -275,6 +293,7 @@ fn a_mistake_is_named_with_its_key_its_value_and_what_is_allowed() {
 #[test]
 fn nonsense_that_can_be_read_is_refused_by_the_builder() {
     let rows = [
+        ("[limit.bounds]\nmin = 0", "limit.min = 0: must be from 1 to max = 200"),
         ("[breaker]\nwindow = 0", "breaker.window = 0: must be 1 to 65536 calls"),
         ("[breaker]\nwindow = \"0s\"", "breaker.window = 0 s: must be longer than 0 s"),
         ("[budget]\nwindow = \"0s\"", "budget.window = 0ns: must be from 100ms to 60s"),
@@ -284,7 +303,10 @@ fn nonsense_that_can_be_read_is_refused_by_the_builder() {
             "timeout.overall = 50 ms: must be at least 100 ms, the longest an attempt may take",
         ),
         ("[retry]\nattempts = 0", "retry.attempts = 0: must be from 1 to 10"),
-        ("[hedge]", "objective = none: must be set where there is hedging, which looks at it first"),
+        (
+            "[hedge]",
+            "objective = none: must be set where there is hedging, which looks at it first",
+        ),
         ("[bulkhead]\nlimit = 0", "bulkhead.limit = 0: must be from 1 to 1000000"),
     ];
     for (text, expected) in rows {

@@ -1,4 +1,5 @@
 //! A whole policy, on a clock that moves only when told to.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests may panic")]
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -63,16 +64,19 @@ fn decisions(recorder: &Recorder) -> Vec<String> {
     recorder.take().iter().map(|record| record.decision.kind().to_owned()).collect()
 }
 
+/// After how many milliseconds, and what.
+type Scripted = (u64, Result<u32, No>);
+
 /// Answers attempt by attempt from a script, each after a while.
 #[derive(Clone)]
 struct Script {
     clock: Clock,
-    answers: Rc<RefCell<Vec<(u64, Result<u32, No>)>>>,
+    answers: Rc<RefCell<Vec<Scripted>>>,
     calls: Rc<Cell<u32>>,
 }
 
 impl Script {
-    fn new(sim: &Simulation, answers: impl Into<Vec<(u64, Result<u32, No>)>>) -> Self {
+    fn new(sim: &Simulation, answers: impl Into<Vec<Scripted>>) -> Self {
         let mut answers = answers.into();
         answers.reverse();
         Self { clock: sim.clock(), answers: Rc::new(RefCell::new(answers)), calls: Rc::default() }
@@ -88,7 +92,7 @@ impl Script {
 
 #[test]
 fn what_passes_is_asked_again_and_what_does_not_is_not() {
-    let rows: [(&[(u64, Result<u32, No>)], Result<u32, No>, u32); 5] = [
+    let rows: [(&[Scripted], Result<u32, No>, u32); 5] = [
         (&[(1, Err(No::Away)), (1, Err(No::Away)), (1, Ok(7))], Ok(7), 3),
         (&[(1, Err(No::OutOfStock))], Err(No::OutOfStock), 1),
         (&[(1, Err(No::Broken))], Err(No::Broken), 1),
@@ -451,7 +455,7 @@ fn an_overall_limit_ends_the_attempt_under_way() {
     match error {
         // Seed 7 waits for less than what is left; the second attempt has only that.
         Error::TimedOut { timeout, .. } => {
-            assert_eq!((timeout.scope, timeout.attempt), (Scope::Deadline, 2));
+            assert_eq!((timeout.scope, timeout.attempt), (Scope::Overall, 2));
             assert_eq!(took, ms(150));
         }
         other => assert_eq!(other, Error::Call(No::Away)),

@@ -160,6 +160,10 @@ mod system {
     /// of milliseconds; the kernel's own bound replaces this once it is read.
     const ASSUMED_ERROR: Duration = Duration::from_millis(100);
 
+    /// Whoever sleeps for longer sleeps for ever: an operating system's moments end some centuries
+    /// from now on one, sooner on another, and to count beyond their end would be a panic.
+    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+
     pub(super) struct System {
         clock: quanta::Clock,
         start: quanta::Instant,
@@ -190,7 +194,7 @@ mod system {
             let now = self.monotonic();
             let started =
                 *self.tokio_start.get_or_init(|| tokio::time::Instant::now() - now.since_start());
-            Box::pin(tokio::time::sleep_until(started + deadline.since_start()))
+            Box::pin(tokio::time::sleep_until(started + deadline.since_start().min(FAR)))
         }
     }
 }

@@ -136,24 +136,27 @@ impl Future for SimSleep {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let clock = self.clock.clone();
         let mut state = clock.state();
-        if let Some(key) = self.key.take() {
-            state.sleepers.remove(&key);
+        let before = self.key.take().and_then(|key| state.sleepers.remove(&key));
+        let is_over = state.elapsed >= self.deadline;
+        if !is_over {
+            let key = (self.deadline, state.next_sleeper);
+            state.next_sleeper += 1;
+            state.sleepers.insert(key, context.waker().clone());
+            self.key = Some(key);
         }
-        if state.elapsed >= self.deadline {
-            return Poll::Ready(());
-        }
-        let key = (self.deadline, state.next_sleeper);
-        state.next_sleeper += 1;
-        state.sleepers.insert(key, context.waker().clone());
-        self.key = Some(key);
-        Poll::Pending
+        // Not under the lock: a waker may be a task's last handle, and what that drops may ask for
+        // the time.
+        drop(state);
+        drop(before);
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 
 impl Drop for SimSleep {
     fn drop(&mut self) {
         if let Some(key) = self.key.take() {
-            self.clock.state().sleepers.remove(&key);
+            let before = self.clock.state().sleepers.remove(&key);
+            drop(before);
         }
     }
 }

@@ -72,6 +72,18 @@ pub enum Event {
         /// Why it was not done.
         reason: String,
     },
+    /// Nobody was asked: a policy of ours turned the attempt away, and it is made later. It does
+    /// not count as one.
+    Held {
+        /// The step, or the one that is being undone.
+        step: StepName,
+        /// How often in a row.
+        times: u32,
+        /// When it is to be made.
+        retry_at: Timestamp,
+        /// Which policy, and why.
+        reason: String,
+    },
     /// A step could not be done in as many attempts as it has; the saga is undone.
     GaveUp {
         /// The step.
@@ -162,6 +174,7 @@ impl Event {
             Self::Refused { .. } => "refused",
             Self::Unknown { .. } => "unknown",
             Self::Deferred { .. } => "deferred",
+            Self::Held { .. } => "held",
             Self::GaveUp { .. } => "gave_up",
             Self::Waiting { .. } => "waiting",
             Self::TimedOut { .. } => "timed_out",
@@ -186,6 +199,7 @@ impl Event {
             | Self::Refused { step, .. }
             | Self::Unknown { step, .. }
             | Self::Deferred { step, .. }
+            | Self::Held { step, .. }
             | Self::GaveUp { step, .. }
             | Self::Waiting { step, .. }
             | Self::TimedOut { step }

@@ -96,7 +96,9 @@ pub enum Finding {
 /// The last two are the heart of the matter. *No answer* is not *no*: after a timeout, a broken
 /// connection or an internal error the work may have been done, and only [`Outcome::Unknown`]
 /// keeps the saga from treating it as undone. [`Outcome::Unavailable`] is for when the request
-/// surely had no effect: the connection was refused, the breaker was open, the answer was 429.
+/// surely had no effect: the connection was refused, the answer was 429. [`Outcome::Held`] is for
+/// when there was no request at all, because a policy on our side would not have it: it says
+/// nothing about whoever was to be asked, so it does not count against anybody's patience.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Done, now or by an earlier request under the same key.
@@ -113,12 +115,18 @@ pub enum Outcome {
         /// What is known.
         reason: String,
     },
+    /// Nobody was asked: the circuit was open, the budget spent, the bulkhead full.
+    Held {
+        /// Which policy, and why.
+        reason: String,
+        /// When it may let the request through, if it knows.
+        retry_after: Option<Duration>,
+    },
     /// It was surely not done, but may be another time.
     Unavailable {
         /// Why.
         reason: String,
-        /// How long to wait at least, when whoever turned it away said so: a `Retry-After`, or a
-        /// breaker that knows its next probe.
+        /// How long to wait at least, when whoever turned it away said so: a `Retry-After`.
         retry_after: Option<Duration>,
     },
 }
@@ -157,7 +165,7 @@ impl Outcome {
     /// How long whoever turned the request away wants to be left alone.
     pub(crate) const fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Unavailable { retry_after, .. } => *retry_after,
+            Self::Unavailable { retry_after, .. } | Self::Held { retry_after, .. } => *retry_after,
             Self::Done(_) | Self::Refused { .. } | Self::Unknown { .. } => None,
         }
     }

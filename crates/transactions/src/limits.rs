@@ -50,6 +50,11 @@ pub const HISTORY_ENTRIES_MAX: usize = 1_000;
 /// Most sagas on one page of a list.
 pub const LIST_PAGE_MAX: usize = 500;
 
+/// An attempt that has been held up on our side so often in a row is given up, where giving up is
+/// possible. With the default pauses that is six minutes where a budget is spent, and a quarter of an
+/// hour where a circuit is open: whoever ordered something to eat has given up by then.
+pub const HELD_MAX: u32 = 15;
+
 /// Timers that are delivered at the same time.
 pub const TIMERS_CONCURRENT: usize = 64;
 

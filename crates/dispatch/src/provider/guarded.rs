@@ -6,14 +6,18 @@
 //!
 //! The saga decides when a call is repeated, for its decisions survive a crash; the policy decides
 //! whether it may be: a repetition is paid from the budget, and an open circuit says when to come
-//! back. What a policy turned away surely did not happen ([`Failure::Unavailable`]); what it gave
+//! back. What a policy turned away has not even been sent ([`Failure::Held`]); what it gave
 //! up waiting for may have ([`Failure::Unknown`]).
+//!
+//! A provider that keeps to its deadline gives up in the same moment as the policy. Then it is the
+//! policy who says so, so that it is counted as what it is.
 
 use std::sync::Arc;
 
 use steadfast_resilience::deadline::{Context, Deadline};
 use steadfast_resilience::policy::{Attempt, Policy};
 use steadfast_resilience::{Class, Classified, Error};
+use steadfast_time::Clock;
 
 use super::{Answer, Call, Failure, PROVIDER_REJECTED, Payment, Stock};
 use crate::names::OrderId;
@@ -27,6 +31,7 @@ impl Classified for Failure {
             Self::Refused { code, .. } if code == PROVIDER_REJECTED => Class::Permanent,
             Self::Refused { .. } => Class::Refusal,
             Self::Unavailable { retry_after, .. } => Class::Transient { retry_after: *retry_after },
+            Self::Held { retry_after, .. } => Class::Transient { retry_after: *retry_after },
             Self::Unknown { .. } => Class::TRANSIENT,
         }
     }
@@ -37,7 +42,7 @@ impl From<Error<Self>> for Failure {
         match &error {
             Error::Refused { refusal, .. } => {
                 let retry_after = refusal.retry_after();
-                Self::Unavailable { reason: error.to_string(), retry_after }
+                Self::Held { reason: error.to_string(), retry_after }
             }
             Error::TimedOut { .. } => Self::Unknown { reason: error.to_string() },
             Error::Call(failure) => failure.clone(),
@@ -50,12 +55,13 @@ impl From<Error<Self>> for Failure {
 pub struct Guarded<P: ?Sized> {
     provider: Arc<P>,
     policy: Policy,
+    clock: Clock,
 }
 
 impl<P: ?Sized> Guarded<P> {
     /// This provider, behind this policy.
-    pub const fn new(provider: Arc<P>, policy: Policy) -> Self {
-        Self { provider, policy }
+    pub const fn new(provider: Arc<P>, policy: Policy, clock: Clock) -> Self {
+        Self { provider, policy, clock }
     }
 
     async fn ask<T, F, Fut>(&self, call: &Call, ask: F) -> Result<T, Failure>
@@ -65,7 +71,16 @@ impl<P: ?Sized> Guarded<P> {
     {
         let attempt = |attempt: Attempt| {
             let deadline = attempt.deadline.map_or(call.deadline, Deadline::moment);
-            ask(Call { deadline, ..call.clone() })
+            let asked = ask(Call { deadline, ..call.clone() });
+            async move {
+                match asked.await {
+                    Err(Failure::Unknown { .. }) if self.clock.monotonic() >= deadline => {
+                        // The policy's own limit is up now.
+                        std::future::pending().await
+                    }
+                    answer => answer,
+                }
+            }
         };
         let request = self.policy.request().key(&call.key).attempt(call.attempt);
         let context = Context::current().tightened(Deadline::at(call.deadline));

@@ -57,8 +57,16 @@ pub enum Failure {
     Unavailable {
         /// What was seen.
         reason: String,
-        /// How long to wait before asking again, if that is known: the service's `Retry-After`,
-        /// or a policy's own.
+        /// How long to wait before asking again, if the service says so: its `Retry-After`.
+        retry_after: Option<Duration>,
+    },
+    /// It did not happen, for it was not sent: a policy of ours would not have it. That says
+    /// nothing about the service, and costs a saga none of its attempts.
+    #[error("held: {reason}")]
+    Held {
+        /// Which policy, and why.
+        reason: String,
+        /// When it may let a call through, if it knows.
         retry_after: Option<Duration>,
     },
     /// It may have happened: no answer came in time, or one that cannot be understood. Only

@@ -51,8 +51,10 @@ impl OrderParticipant {
         }
     }
 
+    /// When the saga gives up. A call's own limit is the policy's, and begins once it has its
+    /// place: what was spent on waiting for one must not look like slowness of the service.
     fn deadline(&self) -> Monotonic {
-        self.core.clock.monotonic() + self.options.call_timeout
+        self.core.clock.monotonic() + self.options.call_timeout * 2
     }
 
     fn provider_call(&self, call: &Call<'_>) -> provider::Call {
@@ -194,6 +196,7 @@ fn failed(failure: Failure) -> Outcome {
         Failure::Unavailable { reason, retry_after } => {
             Outcome::Unavailable { reason, retry_after }
         }
+        Failure::Held { reason, retry_after } => Outcome::Held { reason, retry_after },
         Failure::Unknown { reason } => Outcome::unknown(reason),
     }
 }

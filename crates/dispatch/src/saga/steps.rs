@@ -30,9 +30,10 @@ pub(super) fn definition(
     options: &SagaOptions,
     search_timeout: Duration,
 ) -> Result<Definition, DefinitionError> {
-    // The provider's policy ends a call in time, and has to be told what came of it. This is for
-    // the case that it does not.
-    let call = |name| Step::call(name).timeout(options.call_timeout * 2).retry(options.retry);
+    // The provider's policy ends a call in time, that is within one limit of waiting for a place
+    // and one for the call, and has to be told what came of it. This is for the case that it does
+    // not.
+    let call = |name| Step::call(name).timeout(options.call_timeout * 3).retry(options.retry);
     Definition::new(
         "order",
         vec![

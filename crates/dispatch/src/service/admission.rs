@@ -40,6 +40,12 @@ impl Admission {
         Self { places, inside: Mutex::default() }
     }
 
+    /// Places that are taken, and requests that wait for one.
+    #[cfg(test)]
+    pub(super) fn figures(&self) -> (u32, u32) {
+        (self.places.in_use(), self.places.waiting())
+    }
+
     fn inside(&self) -> MutexGuard<'_, HashMap<OrderId, Permit>> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -9,6 +9,8 @@ pub(crate) mod list;
 mod options;
 mod orders;
 mod setting;
+#[cfg(test)]
+mod tests;
 mod tracking;
 pub(crate) mod zones;
 

@@ -54,7 +54,8 @@ impl From<Failure> for Rejected {
                 };
                 Self::new(status, &code, reason)
             }
-            Failure::Unavailable { reason, retry_after } => {
+            Failure::Unavailable { reason, retry_after }
+            | Failure::Held { reason, retry_after } => {
                 let mut rejected =
                     Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", reason);
                 let seconds = retry_after.map_or(1, |after| after.as_secs().max(1));

@@ -1,4 +1,5 @@
 //! A server, its queue, and callers who ask again.
+#![allow(clippy::expect_used, reason = "the numbers are its own")]
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -67,7 +67,8 @@ impl<C> fmt::Debug for Handle<C> {
 ///
 /// Only what the service itself answers is judged. A call that is dropped before its answer came
 /// is cancelled, and the breaker learns nothing from it; so a timeout belongs *inside*, where it
-/// is an outcome like any other.
+/// is an outcome like any other. Nor does it learn from a service that panics, or that fails to
+/// become ready: a connection should be opened in the call, not in `poll_ready`.
 pub struct Layer<C> {
     handle: Handle<C>,
 }
@@ -177,12 +178,13 @@ where
         match self.project().step.project() {
             StepProject::Called { answer, permit } => {
                 let answer = ready!(answer.poll(context));
-                if let Some(permit) = permit
-                    && let Some(grant) = permit.take()
-                {
-                    let handle = permit.breaker();
-                    let failed = handle.0.classify.classify(&answer).is_failure();
-                    handle.tell(handle.record(&handle.0.clock, grant, failed));
+                if let Some(permit) = permit {
+                    // Before the permit is spent: if judging panics, dropping it cancels the call.
+                    let failed = permit.breaker().0.classify.classify(&answer).is_failure();
+                    if let Some(grant) = permit.take() {
+                        let handle = permit.breaker();
+                        handle.tell(handle.record(&handle.0.clock, grant, failed));
+                    }
                 }
                 Poll::Ready(answer.map_err(Error::Call))
             }

@@ -29,7 +29,7 @@ use super::{
     Acquired, Forced, Grant, Machine, Now, Options, Refused, Snapshot, State, Transition, Window,
 };
 use crate::Invalid;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::window::{nanos, nanos_in};
 
 /// A circuit breaker for several threads.
@@ -53,16 +53,12 @@ pub struct Breaker {
     good_max: u32,
     options: Options,
     tally: Tally,
-    locked: Line<Mutex<Locked>>,
+    /// On cache lines of its own, so that writing it does not slow down those who only read the
+    /// word.
+    locked: Padded<Mutex<Locked>>,
     #[cfg(test)]
     pub(super) twin: Twin,
 }
-
-/// On a cache line of its own, so that writing it does not slow down those who only read the
-/// word.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Line<T>(T);
 
 #[derive(Debug)]
 struct Locked {
@@ -110,7 +106,7 @@ impl Breaker {
             good_max,
             options,
             tally: Tally::new(),
-            locked: Line(Mutex::new(Locked { machine, tally_open: false })),
+            locked: Padded(Mutex::new(Locked { machine, tally_open: false })),
             #[cfg(test)]
             twin: Twin::None,
         };

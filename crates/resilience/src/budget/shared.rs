@@ -5,7 +5,7 @@ use steadfast_time::Monotonic;
 use super::terms::{Tally, Terms};
 use super::{Figures, Options, SLICES, Spent};
 use crate::Invalid;
-use crate::sync::{AtomicU64, Mutex, Ordering, lock};
+use crate::sync::{AtomicU64, Mutex, Ordering, Padded, lock};
 use crate::window::{Time, nanos};
 
 /// A budget that many threads share: [`super::Machine`] to the unit, without a lock on the way.
@@ -26,11 +26,6 @@ pub struct Budget {
     /// What the slices before the current one add up to, and when each has to go.
     past: Mutex<Time<2>>,
 }
-
-/// On cache lines of its own; processors fetch them in pairs.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Padded<T>(T);
 
 impl Budget {
     /// A budget in which nothing has happened yet. The floor is there from the start.

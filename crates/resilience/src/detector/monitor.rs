@@ -177,9 +177,12 @@ impl<K: Ord + Clone + Display> Monitor<K> {
             let (phi, silent) = (peer.pulse.phi(&self.rule, now), peer.pulse.silence(now));
             suspected.push((key.clone(), Suspected { peer: key.to_string(), phi, silent }));
         }
-        for (key, suspicion) in &suspected {
+        for (key, _) in &suspected {
             self.suspects.insert(key.clone());
             self.accuracy.suspected(now);
+        }
+        // When the books are done: a listener may panic.
+        for (_, suspicion) in &suspected {
             self.events.emit(now, || Decision::Suspected(suspicion.clone()));
         }
         suspected

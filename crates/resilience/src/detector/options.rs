@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Distribution;
 use crate::Invalid;
-use crate::limits::{PEERS_MAX, SAMPLES_MAX};
+use crate::limits::{PEERS_MAX, SAMPLES_ALL_MAX, SAMPLES_MAX};
 
 /// φ = 100 is one wrong suspicion in a googol: more cannot be meant.
 const THRESHOLD_MAX: f64 = 100.0;
@@ -53,7 +53,8 @@ pub struct Options {
     /// [`Duration::MAX`] switches this protection off.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length_or_ever"))]
     pub stall_tolerance: Duration,
-    /// Peers that a [`super::Monitor`] watches at once: 10,000.
+    /// Peers that a [`super::Monitor`] watches at once: 10,000. With more than 250,000 of them fewer
+    /// samples have to do: [`SAMPLES_ALL_MAX`] are kept in all.
     pub peers_max: usize,
 }
 
@@ -86,6 +87,11 @@ impl Options {
         }
         count("detector.samples", self.samples, SAMPLES_MAX)?;
         count("detector.peers_max", self.peers_max, PEERS_MAX)?;
+        let each = SAMPLES_ALL_MAX / self.peers_max;
+        if self.samples > each {
+            let allowed = format!("at most {each} for each of {} peers", self.peers_max);
+            return Err(Invalid::new("detector.samples", self.samples, allowed));
+        }
         length("detector.min_deviation", self.min_deviation, INTERVAL_MAX)?;
         length("detector.first_heartbeat", self.first_heartbeat, INTERVAL_MAX)?;
         if self.acceptable_pause > INTERVAL_MAX {
@@ -137,6 +143,7 @@ mod tests {
             (Options { samples: 0, ..good }, "detector.samples"),
             (Options { samples: SAMPLES_MAX + 1, ..good }, "detector.samples"),
             (Options { peers_max: 0, ..good }, "detector.peers_max"),
+            (Options { peers_max: PEERS_MAX, ..good }, "detector.samples"),
             (Options { min_deviation: Duration::ZERO, ..good }, "detector.min_deviation"),
             (Options { first_heartbeat: Duration::ZERO, ..good }, "detector.first_heartbeat"),
             (Options { first_heartbeat: hours, ..good }, "detector.first_heartbeat"),

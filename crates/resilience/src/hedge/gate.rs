@@ -91,7 +91,7 @@ impl Gate {
             Delay::Fixed(delay) => delay,
         };
         match call.left {
-            Some(left) if left < delay + median => Err(Withheld::Deadline { left }),
+            Some(left) if left < delay.saturating_add(median) => Err(Withheld::Deadline { left }),
             _ => Ok(delay),
         }
     }

@@ -22,7 +22,8 @@ pub trait Means {
     /// What is left of the error budget.
     fn error_budget(&self, now: Monotonic) -> Share;
 
-    /// Takes one attempt from the budget that hedges share with retries.
+    /// Takes one attempt from the budget that hedges share with retries. Called while the hedger
+    /// decides, under its lock: it must not ask the hedger anything.
     ///
     /// # Errors
     /// Nothing is left.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::figures::Brief;
+use crate::limits::PAUSE_MAX;
 use crate::{Invalid, Share, latency};
 
 /// When a slow call gets a second attempt beside it.
@@ -73,6 +74,10 @@ impl Options {
             }
             Delay::Fixed(delay) if delay.is_zero() => {
                 let allowed = "above 0 s: a hedge without delay doubles every call";
+                return Err(Invalid::new("delay", Brief(delay), allowed));
+            }
+            Delay::Fixed(delay) if delay > PAUSE_MAX => {
+                let allowed = format!("at most {PAUSE_MAX:?}");
                 return Err(Invalid::new("delay", Brief(delay), allowed));
             }
             Delay::Quantile(_) | Delay::Fixed(_) => {}

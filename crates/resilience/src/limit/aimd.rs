@@ -64,9 +64,9 @@ impl Estimate for Aimd {
         if sample.dropped || sample.rtt > self.options.timeout {
             self.limit = whole(f64::from(self.limit) * self.options.backoff);
         } else if sample.in_flight.saturating_mul(2) >= self.limit {
-            self.limit += 1;
+            self.limit = self.limit.saturating_add(1);
         }
-        self.limit = self.limit.clamp(self.bounds.min, self.bounds.max);
+        self.limit = whole(self.bounds.clamp(f64::from(self.limit)));
         self.limit
     }
 }

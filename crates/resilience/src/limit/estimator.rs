@@ -7,11 +7,16 @@ use steadfast_time::Monotonic;
 
 use super::{Changed, Estimate, Options, Sample};
 use crate::Invalid;
-use crate::limits::RETRY_AFTER_MIN;
+use crate::limits::{PLACES_MAX, RETRY_AFTER_MIN};
 use crate::sync::{AtomicU32, AtomicU64, Mutex, Ordering, lock};
+use crate::window::nanos_in;
 
 /// A move is told when it is this part of the limit that was told last, or more.
 const NOTICEABLE: f64 = 0.1;
+
+fn possible(limit: u32) -> u32 {
+    limit.clamp(1, PLACES_MAX)
+}
 
 /// Gathers samples over a window and asks an [`Estimate`] at its end: the state machine.
 pub struct Machine {
@@ -51,14 +56,15 @@ impl Machine {
     pub fn with(options: &Options, estimate: Box<dyn Estimate>) -> Result<Self, Invalid> {
         options.check()?;
         let Options { window, samples, .. } = *options;
-        let (told, gathered) = (estimate.limit(), Gathered::default());
+        let (told, gathered) = (possible(estimate.limit()), Gathered::default());
         Ok(Self { estimate, window, samples, gathered, told, rtt: RETRY_AFTER_MIN })
     }
 
-    /// The limit.
+    /// The limit: what the algorithm says, but at least one (with none let through, nobody would
+    /// ever find out more) and at most [`PLACES_MAX`].
     #[must_use]
     pub fn limit(&self) -> u32 {
-        self.estimate.limit()
+        possible(self.estimate.limit())
     }
 
     /// How long an answer took in the last window, on average.
@@ -78,7 +84,7 @@ impl Machine {
         // A refusal is quicker than any answer: times of drops count only if there are no others.
         if !sample.dropped {
             *answered += 1;
-            *rtt_sum += u64::try_from(sample.rtt.as_nanos()).unwrap_or(u64::MAX >> 32);
+            *rtt_sum = rtt_sum.saturating_add(nanos_in(sample.rtt));
         }
         // A window without an end would count for ever.
         if (now < until || *count < self.samples) && *count < u32::MAX {
@@ -88,7 +94,7 @@ impl Machine {
         let rtt = rtt_sum.checked_div(answered).map_or(sample.rtt, Duration::from_nanos);
         let whole = Sample { rtt, in_flight: *in_flight_max, dropped: *dropped };
         (self.gathered, self.rtt) = (Gathered::default(), rtt);
-        let (from, to) = (self.told, self.estimate.update(&whole));
+        let (from, to) = (self.told, possible(self.estimate.update(&whole)));
         let noticeable = f64::from(from) * NOTICEABLE;
         (from != to && f64::from(from.abs_diff(to)) >= noticeable).then(|| {
             self.told = to;
@@ -116,7 +122,7 @@ impl Estimator {
     /// Shares a state machine.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
-        let (limit, rtt) = (AtomicU32::new(machine.limit()), AtomicU64::new(nanos(machine.rtt())));
+        let (limit, rtt) = (AtomicU32::new(machine.limit()), AtomicU64::new(nanos_in(machine.rtt())));
         Self { machine: Mutex::new(machine), limit, rtt }
     }
 
@@ -139,12 +145,8 @@ impl Estimator {
         if machine.gathered.count == 0 {
             // A window ended.
             self.limit.store(machine.limit(), Ordering::Relaxed);
-            self.rtt.store(nanos(machine.rtt), Ordering::Relaxed);
+            self.rtt.store(nanos_in(machine.rtt), Ordering::Relaxed);
         }
         changed
     }
-}
-
-fn nanos(length: Duration) -> u64 {
-    u64::try_from(length.as_nanos()).unwrap_or(u64::MAX)
 }

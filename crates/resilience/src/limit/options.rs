@@ -59,8 +59,9 @@ impl Bounds {
         Ok(())
     }
 
+    /// Whatever they are: an algorithm may be made with bounds that nobody has checked.
     pub(super) fn clamp(&self, limit: f64) -> f64 {
-        limit.clamp(f64::from(self.min), f64::from(self.max))
+        limit.max(f64::from(self.min)).min(f64::from(self.max))
     }
 }
 

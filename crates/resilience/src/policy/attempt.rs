@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use steadfast_time::Monotonic;
 
+use super::Inner;
 use super::counters::count;
-use super::{Inner, Request};
 use crate::breaker::Permit;
-use crate::bulkhead;
+use crate::bulkhead::{self, Bulkhead};
 use crate::deadline::{Context, Deadline};
 use crate::event::Decision;
-use crate::timeout::{Limit, Scope, TimedOut, Within};
+use crate::limit::{self, Limit};
+use crate::sync::AtomicU64;
+use crate::timeout::{self, Scope, TimedOut, Within};
 use crate::{Class, Classify, Refusal};
 
 /// What an attempt is told about itself.
@@ -34,13 +36,12 @@ pub(super) struct Which {
     pub(super) hedge: bool,
     /// Somebody else's repetition, which the budget has not been asked for yet.
     pub(super) unpaid: bool,
+    /// The policy's limit of all attempts together.
+    pub(super) overall: Option<timeout::Limit>,
 }
 
-impl Which {
-    pub(super) const fn of<C>(request: &Request<'_, C>) -> Self {
-        Self { number: request.attempt, hedge: false, unpaid: request.attempt > 1 }
-    }
-}
+/// A place in the bulkhead, if there is one.
+pub(super) type Place<'a> = Option<bulkhead::Permit<&'a Bulkhead>>;
 
 /// How an attempt ended.
 pub(super) enum Tried<T, E> {
@@ -59,10 +60,60 @@ impl<T, E> Tried<T, E> {
 }
 
 impl Inner {
-    /// Makes one attempt, if every guard agrees. Whoever drops this gives back what it holds.
+    /// The first guards: the deadline, and a place in the bulkhead, waited for if need be. Moves
+    /// `now` on when it waited.
+    pub(super) async fn enter(
+        &self,
+        now: &mut Monotonic,
+        context: Context,
+    ) -> Result<Place<'_>, Refusal> {
+        if let Some(deadline) = context.deadline {
+            deadline.check(*now, Duration::ZERO)?;
+        }
+        let Some(bulkhead) = &self.bulkhead else { return Ok(None) };
+        match bulkhead.try_acquire() {
+            Ok(place) => Ok(Some(place)),
+            // Boxed, so that those who need not wait do not carry it around.
+            Err(_) => Box::pin(self.wait(bulkhead, now, context)).await.map(Some),
+        }
+    }
+
+    /// The same for an attempt beside another one: it takes a free place, or none.
+    pub(super) fn enter_beside(
+        &self,
+        now: Monotonic,
+        context: Context,
+    ) -> Result<Place<'_>, Refusal> {
+        if let Some(deadline) = context.deadline {
+            deadline.check(now, Duration::ZERO)?;
+        }
+        Ok(self.bulkhead.as_ref().map(Bulkhead::try_acquire).transpose()?)
+    }
+
+    /// Waits for a place in the bulkhead.
+    async fn wait<'a>(
+        &self,
+        bulkhead: &'a Bulkhead,
+        now: &mut Monotonic,
+        context: Context,
+    ) -> Result<bulkhead::Permit<&'a Bulkhead>, Refusal> {
+        let unsent = Unsent(&self.counters.unsent);
+        let permit = bulkhead.acquire(context.deadline).await;
+        std::mem::forget(unsent);
+        *now = self.clock.monotonic();
+        let permit = permit?;
+        if let Some(deadline) = context.deadline {
+            deadline.check(*now, Duration::ZERO)?;
+        }
+        Ok(permit)
+    }
+
+    /// Makes one attempt, if the other guards agree too. Whoever drops this gives back what it
+    /// holds.
     pub(super) async fn attempt<T, E, C, F, Fut>(
         &self,
         now: Monotonic,
+        place: Place<'_>,
         which: Which,
         context: Context,
         classify: &C,
@@ -73,18 +124,10 @@ impl Inner {
         F: FnOnce(Attempt) -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let Which { number, hedge, unpaid } = which;
-        let mut now = now;
-        let place = match self.bulkhead.as_ref().map(|bulkhead| bulkhead.try_acquire()) {
-            None => None,
-            Some(Ok(place)) => Some(place),
-            // A second attempt beside the first takes a free place, or none.
-            Some(Err(refused)) if hedge => return self.refused(now, refused.into()),
-            // Boxed, so that those who need not wait do not carry it around.
-            Some(Err(_)) => match Box::pin(self.place(&mut now, context)).await {
-                Ok(place) => place,
-                Err(refusal) => return self.refused(now, refusal),
-            },
+        let Which { number, hedge, unpaid, .. } = which;
+        let counted = match self.limit.as_ref().map(Limit::try_acquire).transpose() {
+            Ok(counted) => counted,
+            Err(refused) => return self.refused(now, refused.into()),
         };
         let permit = match self.pass(now) {
             Ok(permit) => permit,
@@ -94,19 +137,19 @@ impl Inner {
         if let Err(refusal) = if unpaid { self.pay(now) } else { Ok(()) } {
             return self.refused(now, refusal);
         }
-        let limit = self.limit(now, number, context);
-        let answer = match limit {
+        let given = self.given(now, which, context);
+        let deadline = given.map(|limit| Deadline::at(limit.at()));
+        let (attempt, context) =
+            (Attempt { number, hedge, deadline }, Context { deadline, ..context });
+        let answer = match given {
+            None if context == Context::default() => Ok(call(attempt).await),
+            // A client may look at its context as soon as it is called.
+            None => Ok(context.scope(context.sync_scope(|| call(attempt))).await),
             Some(limit) => {
-                let deadline = Some(Deadline::at(limit.at()));
-                let context = Context { deadline, ..context };
-                let work = context.scope(call(Attempt { number, hedge, deadline }));
+                let work = context.scope(context.sync_scope(|| call(attempt)));
                 let mut work = pin!(Within::new(work, limit));
                 poll_fn(|task| work.as_mut().poll(task, &self.clock)).await
             }
-            None if context == Context::default() => {
-                Ok(call(Attempt { number, hedge, deadline: None }).await)
-            }
-            None => Ok(context.scope(call(Attempt { number, hedge, deadline: None })).await),
         };
         let tried = match answer {
             Ok(outcome) => {
@@ -115,25 +158,12 @@ impl Inner {
             }
             Err(timed_out) => Tried::TimedOut(timed_out),
         };
+        if let Some(counted) = counted {
+            self.sample(now, counted, &tried);
+        }
         self.learn(now, permit, &tried);
         drop(place);
         tried
-    }
-
-    /// A place in the bulkhead, waited for if need be. Moves `now` on when it waited.
-    async fn place(
-        &self,
-        now: &mut Monotonic,
-        context: Context,
-    ) -> Result<Option<bulkhead::Permit<&bulkhead::Bulkhead>>, Refusal> {
-        let Some(bulkhead) = &self.bulkhead else { return Ok(None) };
-        let permit = bulkhead.acquire(context.deadline).await;
-        *now = self.clock.monotonic();
-        let permit = permit?;
-        if let Some(deadline) = context.deadline {
-            deadline.check(*now, Duration::ZERO)?;
-        }
-        Ok(Some(permit))
     }
 
     /// The breaker's leave.
@@ -158,16 +188,41 @@ impl Inner {
         }
     }
 
-    /// When the attempt is given up: at its own limit, or at the deadline of all, if that is
-    /// earlier.
-    fn limit(&self, now: Monotonic, number: u32, context: Context) -> Option<Limit> {
+    /// When the attempt is given up: at its own limit, or at that of all attempts or the caller's
+    /// deadline, if that is earlier.
+    fn given(&self, now: Monotonic, which: Which, context: Context) -> Option<timeout::Limit> {
         let own = self.timeout.as_ref().map(|timeout| timeout.limit(now));
-        let limit = match (own, context.deadline) {
-            (Some(own), deadline) => Limit::new(now, own, Scope::Attempt).before(now, deadline),
-            (None, Some(deadline)) => Limit::new(now, deadline.left(now), Scope::Deadline),
-            (None, None) => return None,
+        let own = own.map(|own| timeout::Limit::new(now, own, Scope::Attempt));
+        let all = context.deadline.map(|deadline| match which.overall {
+            Some(overall) if overall.at() <= deadline.moment() => overall,
+            _ => timeout::Limit::new(now, deadline.left(now), Scope::Deadline),
+        });
+        let limit = match (own, all) {
+            (Some(own), Some(all)) if all.at() < own.at() => all,
+            (own, all) => own.or(all)?,
         };
-        Some(limit.attempt(number))
+        Some(limit.attempt(which.number))
+    }
+
+    /// Tells the concurrency limit how long an attempt took, or that there was no room for it: no
+    /// answer in time, or one that says "busy". Other answers to a failed attempt say nothing
+    /// about room.
+    fn sample<T, E>(
+        &self,
+        started: Monotonic,
+        counted: limit::Permit<&Limit>,
+        tried: &Tried<T, E>,
+    ) {
+        let now = self.clock.monotonic();
+        let took = now - started;
+        let moved = match tried.class() {
+            Class::Success | Class::Refusal => counted.success(now, took),
+            Class::Transient { .. } => counted.dropped(now, took),
+            Class::Permanent => None,
+        };
+        if let Some(changed) = moved {
+            self.events.emit(now, || Decision::Limit(changed));
+        }
     }
 
     /// Tells every part what came of an attempt.
@@ -213,5 +268,15 @@ impl Inner {
         count(&self.counters.refusals);
         self.events.emit(now, || Decision::Refused(refusal.clone()));
         Tried::Refused(refusal)
+    }
+}
+
+/// An attempt that waits, and is counted as one that never reached the other side if nobody waits
+/// for it any more.
+struct Unsent<'a>(&'a AtomicU64);
+
+impl Drop for Unsent<'_> {
+    fn drop(&mut self) {
+        count(self.0);
     }
 }

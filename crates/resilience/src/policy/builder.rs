@@ -11,6 +11,7 @@ use crate::budget::Budget;
 use crate::bulkhead::Bulkhead;
 use crate::event::{Events, Listener};
 use crate::hedge::Hedger;
+use crate::limit::Limit;
 use crate::retry::{Allowance, Retry};
 use crate::timeout::Timeout;
 use crate::{Invalid, objective};
@@ -63,7 +64,7 @@ impl Builder {
     /// # Errors
     /// The options make no sense: which setting, what it says, and what is allowed.
     pub fn build(self, clock: Clock) -> Result<Policy, Invalid> {
-        let Self { name, options, repeatable, listener, budget, rng } = self;
+        let Self { name, options, repeatable, listener, budget, mut rng } = self;
         options.check()?;
         let events = match listener {
             Some(listener) => Events::to(name, listener),
@@ -75,11 +76,12 @@ impl Builder {
             (None, None) => None,
         };
         let allowance = budget.clone().map_or(Allowance::Unlimited, Allowance::Budget);
-        let retry = options.retry.map(|options| Retry::new(options, allowance, rng)).transpose()?;
         let timeout = options.timeout.map(|options| Timeout::new(options.attempt)).transpose()?;
         let breaker = options.breaker.map(Breaker::new).transpose()?;
         let bulkhead =
             options.bulkhead.map(|options| Bulkhead::new(&options, clock.clone())).transpose()?;
+        let limit = options.limit.map(|options| Limit::new(&options, rng.fork())).transpose()?;
+        let retry = options.retry.map(|options| Retry::new(options, allowance, rng)).transpose()?;
         let hedger = options.hedge.map(Hedger::new).transpose()?;
         let objective = options.objective.map(objective::Shared::new).transpose()?;
         let inner = Inner {
@@ -92,6 +94,7 @@ impl Builder {
             budget,
             breaker,
             bulkhead,
+            limit,
             hedger,
             objective,
             counters: counters::Shared::default(),

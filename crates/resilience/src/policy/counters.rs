@@ -13,7 +13,8 @@ use crate::sync::{AtomicU64, Ordering};
 pub struct Counters {
     /// Calls made.
     pub calls: u64,
-    /// Attempts that reached the other side: first ones, retries and hedges.
+    /// Attempts that reached the other side: first ones, retries and hedges. Those that wait for a
+    /// place in the bulkhead at this moment are among them already.
     pub attempts: u64,
     /// Attempts that the other side failed, timeouts included.
     pub failures: u64,
@@ -77,6 +78,8 @@ pub(super) struct Shared {
     pub(super) calls: AtomicU64,
     /// Attempts after the first, whoever decided on them.
     pub(super) repeats: AtomicU64,
+    /// Attempts that were given up while they waited for a place.
+    pub(super) unsent: AtomicU64,
     pub(super) failures: AtomicU64,
     pub(super) timeouts: AtomicU64,
     pub(super) refusals: AtomicU64,
@@ -95,13 +98,13 @@ impl Shared {
         let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         // Whatever is counted before something else is read after it, so that no difference
         // below is negative by more than what is under way.
-        let (refusals, hedges, repeats) = (of(&self.refusals), of(&self.hedges), of(&self.repeats));
-        let calls = of(&self.calls);
+        let (refusals, unsent) = (of(&self.refusals), of(&self.unsent));
+        let (hedges, repeats, calls) = (of(&self.hedges), of(&self.repeats), of(&self.calls));
         Counters {
             calls,
-            // Each call, repetition and hedge is one attempt, unless it was refused: this saves the
-            // good case a counter.
-            attempts: (calls + repeats + hedges).saturating_sub(refusals),
+            // Each call, repetition and hedge is one attempt, unless it was refused or given up
+            // before: this saves the good case a counter.
+            attempts: (calls + repeats + hedges).saturating_sub(refusals + unsent),
             failures: of(&self.failures),
             timeouts: of(&self.timeouts),
             refusals,
@@ -116,8 +119,9 @@ impl Shared {
 /// the one that lies a window back. As exact as the readings are frequent.
 #[derive(Debug)]
 pub struct Rolling {
+    window: Duration,
     every: Duration,
-    readings_max: usize,
+    /// One before the window, unless it has not been open for so long, and those within it.
     readings: VecDeque<(Monotonic, Counters)>,
 }
 
@@ -125,10 +129,8 @@ impl Rolling {
     /// Over `window`, in `steps` steps (at least one).
     #[must_use]
     pub fn new(window: Duration, steps: u32) -> Self {
-        let steps = steps.max(1);
-        let readings_max = steps as usize + 1;
         let readings = VecDeque::from([(Monotonic::default(), Counters::default())]);
-        Self { every: window / steps, readings_max, readings }
+        Self { window, every: window / steps.max(1), readings }
     }
 
     /// Takes a reading, unless the last one is still fresh.
@@ -137,10 +139,11 @@ impl Rolling {
         if fresh {
             return;
         }
-        if self.readings.len() == self.readings_max {
+        self.readings.push_back((now, counters));
+        // The oldest has served when the one after it is a window old.
+        while self.readings.get(1).is_some_and(|(at, _)| now - *at >= self.window) {
             self.readings.pop_front();
         }
-        self.readings.push_back((now, counters));
     }
 
     /// What has happened within the window: since the oldest reading kept, at the most one step

@@ -1,10 +1,8 @@
 //! An attempt, and perhaps a second one beside it.
 
-use std::time::Duration;
-
 use steadfast_time::Monotonic;
 
-use super::attempt::{Tried, Which};
+use super::attempt::{Place, Tried, Which};
 use super::counters::count;
 use super::{Attempt, Inner};
 use crate::deadline::Context;
@@ -34,6 +32,7 @@ impl Inner {
     pub(super) async fn race<T, E, C, F, Fut>(
         &self,
         plan: Plan,
+        place: Place<'_>,
         which: Which,
         context: Context,
         classify: &C,
@@ -45,21 +44,21 @@ impl Inner {
         Fut: Future<Output = Result<T, E>>,
     {
         let Some(hedger) = &self.hedger else {
-            return self.attempt(plan.started(), which, context, classify, call).await;
+            return self.attempt(plan.started(), place, which, context, classify, call).await;
         };
         let error_budget =
             |now| self.objective.as_ref().map_or(Share::ALL, |objective| objective.left(now));
         let take = |now| self.budget.as_ref().map_or(Ok(()), |budget| budget.take(now));
         let means = (error_budget, take);
         let around = Around { hedger, clock: &self.clock, events: &self.events, means: &means };
-        let first = self.attempt(plan.started(), which, context, classify, call);
-        let beside = Which { hedge: true, unpaid: false, ..which };
+        let first = self.attempt(plan.started(), place, which, context, classify, call);
         let second = async {
             count(&self.counters.hedges);
-            let now = self.clock.monotonic();
-            let tried = match context.deadline.map_or(Ok(()), |d| d.check(now, Duration::ZERO)) {
-                Ok(()) => self.attempt(now, beside, context, classify, call).await,
-                Err(refused) => self.refused(now, refused.into()),
+            let (now, which) = (self.clock.monotonic(), Which { hedge: true, ..which });
+            let context = Context { repeated: true, ..context };
+            let tried = match self.enter_beside(now, context) {
+                Ok(place) => self.attempt(now, place, which, context, classify, call).await,
+                Err(refusal) => self.refused(now, refusal),
             };
             if !tried.class().is_failure() {
                 count(&self.counters.hedges_won);

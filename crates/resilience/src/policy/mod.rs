@@ -18,6 +18,8 @@
 //!   a probe does not queue; **the timeout innermost**, so that waiting for a place is not taken
 //!   for slowness of the other side.
 //!
+//! [`Policy::call`] makes a call with it; `Layer` (feature `tower`) puts it around a service.
+//!
 //! **When to use it:** for each dependency one policy, kept as long as the process lives and
 //! cloned to whoever calls. **When not:** for work that must be done in the end whatever happens;
 //! that wants a durable record and a timer, and at most asks this policy for each attempt (see
@@ -28,7 +30,7 @@
 //! use steadfast_resilience::{Class, Classified, policy::Policy};
 //! use steadfast_time::sim::Simulation;
 //!
-//! #[derive(Debug)]
+//! #[derive(Debug, PartialEq)]
 //! struct Away;
 //! impl Classified for Away {
 //!     fn class(&self) -> Class {
@@ -76,6 +78,7 @@ use crate::budget::Budget;
 use crate::bulkhead::Bulkhead;
 use crate::event::{Decision, Events};
 use crate::hedge::Hedger;
+use crate::limit::Limit;
 use crate::retry::{Repeatable, Retry};
 use crate::timeout::Timeout;
 use crate::{ByError, Classified, Error, objective};
@@ -97,6 +100,7 @@ struct Inner {
     budget: Option<Arc<Budget>>,
     breaker: Option<Breaker>,
     bulkhead: Option<Bulkhead>,
+    limit: Option<Limit>,
     hedger: Option<Hedger>,
     objective: Option<objective::Shared>,
     counters: counters::Shared,

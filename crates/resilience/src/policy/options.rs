@@ -1,6 +1,6 @@
 //! One policy, from one set of options.
 
-use crate::{Invalid, breaker, budget, bulkhead, hedge, objective, retry, timeout};
+use crate::{Invalid, breaker, budget, bulkhead, hedge, limit, objective, retry, timeout};
 
 /// What a policy is made of. A part that is `None` is not there, and costs nothing.
 ///
@@ -28,6 +28,9 @@ pub struct Options {
     /// How many attempts at once.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub bulkhead: Option<bulkhead::Options>,
+    /// The same, found out by watching.
+    #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
+    pub limit: Option<limit::Options>,
     /// When a slow attempt gets a second one beside it.
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::part"))]
     pub hedge: Option<hedge::Options>,
@@ -44,6 +47,7 @@ impl Default for Options {
             budget: Some(budget::Options::default()),
             breaker: Some(breaker::Options::default()),
             bulkhead: None,
+            limit: None,
             hedge: None,
             objective: None,
         }
@@ -58,6 +62,7 @@ impl Options {
         budget: None,
         breaker: None,
         bulkhead: None,
+        limit: None,
         hedge: None,
         objective: None,
     };
@@ -86,6 +91,7 @@ impl Options {
         part(&self.budget, "budget", budget::Options::check)?;
         part(&self.breaker, "breaker", breaker::Options::check)?;
         part(&self.bulkhead, "bulkhead", bulkhead::Options::check)?;
+        part(&self.limit, "limit", limit::Options::check)?;
         part(&self.hedge, "hedge", hedge::Options::check)?;
         part(&self.objective, "objective", objective::Options::check)?;
         if self.hedge.is_some() {

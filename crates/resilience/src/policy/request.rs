@@ -11,12 +11,13 @@ pub struct Request<'a, C = ByError> {
     pub(super) policy: &'a Policy,
     pub(super) repeatable: Repeatable<'a>,
     pub(super) classify: C,
-    pub(super) attempt: u32,
+    /// `None`: this policy decides on retries.
+    pub(super) attempt: Option<u32>,
 }
 
 impl<'a> Request<'a> {
     pub(super) const fn new(policy: &'a Policy, repeatable: Repeatable<'a>) -> Self {
-        Self { policy, repeatable, classify: ByError, attempt: 1 }
+        Self { policy, repeatable, classify: ByError, attempt: None }
     }
 }
 
@@ -38,10 +39,10 @@ impl<'a, C> Request<'a, C> {
     }
 
     /// Somebody else decides on retries (a saga with a durable timer, say), and this is the nth
-    /// attempt. Then there is only this one attempt, and from the second on it is paid from the
-    /// budget like any other retry.
+    /// attempt; the first is 1. Then there are no retries here, and from the second attempt on it
+    /// is paid from the budget like any other retry.
     pub fn attempt(self, attempt: u32) -> Self {
-        Self { attempt, ..self }
+        Self { attempt: Some(attempt.max(1)), ..self }
     }
 
     /// Makes the call; `call` is called once for each attempt.

@@ -9,8 +9,8 @@ use super::counters::count;
 use super::{Attempt, Inner, Request};
 use crate::deadline::{Context, Deadline};
 use crate::event::Decision;
-use crate::hedge::Plan;
 use crate::retry::{Machine, Withheld};
+use crate::timeout::{Limit, Scope};
 use crate::{Class, Classify, Error};
 
 /// A call with as many attempts as its policy gives it.
@@ -21,30 +21,38 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     let inner = &*request.policy.inner;
-    let (mut now, mut context) = inner.begin(request.attempt);
-    let mut machine = match inner.retry.as_ref().filter(|_| request.attempt == 1) {
+    let (mut now, mut context, mut which) = inner.begin(&request);
+    let retry = inner.retry.as_ref().filter(|_| request.attempt.is_none());
+    let mut machine = match retry {
         Some(retry) => Some(retry.begin(now, request.repeatable, context)),
         None => {
-            inner.deposit(now, &request);
+            inner.deposit(now, which);
             None
         }
     };
-    let mut which = Which::of(&request);
-    context.repeated |= which.unpaid;
     loop {
-        let plan = inner.plan(now, request.repeatable.is_allowed(), context);
         let classify = &request.classify;
-        let tried = match context.deadline.map_or(Ok(()), |d| d.check(now, Duration::ZERO)) {
-            Err(refused) => inner.refused(now, refused.into()),
-            Ok(()) => match plan.filter(Plan::may_hedge) {
-                None => inner.attempt(now, which, context, classify, &call).await,
-                // Boxed, so that calls that are fast enough do not carry two attempts around.
-                Some(plan) => Box::pin(inner.race(plan, which, context, classify, &call)).await,
-            },
+        let tried = match inner.enter(&mut now, context).await {
+            Err(refusal) => inner.refused(now, refusal),
+            Ok(place) => {
+                // Now, so that waiting for a place is not taken for a slow answer.
+                let plan = inner.plan(now, request.repeatable.is_allowed(), context);
+                match plan {
+                    // Boxed, so that calls that are fast enough do not carry two attempts around.
+                    Some(plan) if plan.may_hedge() => {
+                        Box::pin(inner.race(plan, place, which, context, classify, &call)).await
+                    }
+                    plan => {
+                        let tried =
+                            inner.attempt(now, place, which, context, classify, &call).await;
+                        if let Some(plan) = plan {
+                            inner.unhedged(&plan, &tried);
+                        }
+                        tried
+                    }
+                }
+            }
         };
-        if let Some(plan) = plan.filter(|plan| !plan.may_hedge()) {
-            inner.unhedged(&plan, &tried);
-        }
         let class = tried.class();
         if !class.is_failure() {
             if let Some(retry) = &inner.retry {
@@ -59,6 +67,7 @@ where
                 // Not kept through the pause: an answer may hold on to its connection.
                 drop(tried);
                 inner.clock.sleep(after).await;
+                count(&inner.counters.repeats);
             }
             Err(()) => return inner.finish(now, tried),
         }
@@ -76,35 +85,37 @@ where
     Fut: Future<Output = Result<T, E>>,
 {
     let inner = &*request.policy.inner;
-    let (now, mut context) = inner.begin(request.attempt);
-    inner.deposit(now, &request);
-    let which = Which::of(&request);
-    context.repeated |= which.unpaid;
-    let tried = match context.deadline.map_or(Ok(()), |d| d.check(now, Duration::ZERO)) {
-        Ok(()) => inner.attempt(now, which, context, &request.classify, call).await,
-        Err(refused) => inner.refused(now, refused.into()),
+    let (mut now, context, which) = inner.begin(&request);
+    inner.deposit(now, which);
+    let tried = match inner.enter(&mut now, context).await {
+        Ok(place) => inner.attempt(now, place, which, context, &request.classify, call).await,
+        Err(refusal) => inner.refused(now, refusal),
     };
     inner.finish(now, tried)
 }
 
 impl Inner {
-    /// A call begins: when, and in which context. Its deadline is the caller's, or the end of all
-    /// its attempts if that is earlier.
-    fn begin(&self, attempt: u32) -> (Monotonic, Context) {
+    /// A call begins: when, in which context, and with which attempt. Its deadline is the
+    /// caller's, or the end of all its attempts if that is earlier.
+    fn begin<C>(&self, request: &Request<'_, C>) -> (Monotonic, Context, Which) {
+        let number = request.attempt.unwrap_or(1);
+        let unpaid = number > 1;
         // Somebody else's second attempt is no second call.
-        count(if attempt <= 1 { &self.counters.calls } else { &self.counters.repeats });
+        count(if unpaid { &self.counters.repeats } else { &self.counters.calls });
         let now = self.clock.monotonic();
-        let context = Context::current();
+        let mut context = Context::current();
+        context.repeated |= unpaid;
         let overall = self.options.timeout.and_then(|timeout| timeout.overall);
-        match overall {
-            Some(overall) => (now, context.tightened(Deadline::within(now, overall))),
-            None => (now, context),
+        let overall = overall.map(|overall| Limit::new(now, overall, Scope::Overall));
+        if let Some(overall) = overall {
+            context = context.tightened(Deadline::at(overall.at()));
         }
+        (now, context, Which { number, hedge: false, unpaid, overall })
     }
 
     /// The first attempt of a call is free, and counted as a call.
-    fn deposit<C>(&self, now: Monotonic, request: &Request<'_, C>) {
-        if let Some(budget) = self.budget.as_ref().filter(|_| request.attempt <= 1) {
+    fn deposit(&self, now: Monotonic, which: Which) {
+        if let Some(budget) = self.budget.as_ref().filter(|_| !which.unpaid) {
             budget.deposit(now);
         }
     }
@@ -128,7 +139,6 @@ impl Inner {
         match decided {
             Ok(retrying) => {
                 count(&self.counters.retries);
-                count(&self.counters.repeats);
                 self.events.emit(now, || Decision::Retrying(retrying));
                 Ok(retrying.after)
             }

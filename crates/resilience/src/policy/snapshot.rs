@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub budget: Option<budget::Figures>,
     /// The bulkhead: attempts at work, attempts that wait.
     pub bulkhead: Option<(u32, u32)>,
+    /// The concurrency limit: attempts at work, and how many may be.
+    pub limit: Option<(u32, u32)>,
     /// Of the calls lately, how many were hedged.
     pub hedged_share: Option<Share>,
     /// What is left of the error budget.
@@ -37,6 +39,7 @@ impl Snapshot {
             breaker: inner.breaker.as_ref().map(|breaker| breaker.snapshot(now)),
             budget: inner.budget.as_ref().map(|budget| budget.figures(now)),
             bulkhead: inner.bulkhead.as_ref().map(|b| (b.in_use(), b.waiting())),
+            limit: inner.limit.as_ref().map(|limit| (limit.in_flight(), limit.limit())),
             hedged_share: inner.hedger.as_ref().map(|hedger| hedger.share(now)),
             objective: inner.objective.as_ref().map(|objective| objective.report(now)),
         }

@@ -57,14 +57,12 @@ impl Backoff {
     /// The pause before a retry, without jitter. The first retry is 1.
     #[must_use]
     pub fn pause(&self, retry: u32) -> Duration {
-        let (mut pause, cap) = (self.base.as_secs_f64(), self.cap.as_secs_f64());
-        for _ in 1..retry {
-            if pause >= cap {
-                break;
-            }
-            pause *= self.factor;
-        }
-        if pause >= cap { self.cap } else { Duration::from_secs_f64(pause) }
+        let cap = self.cap.as_secs_f64();
+        // `libm`'s power is the same on every machine, as a simulation needs it.
+        let growth = libm::pow(self.factor, f64::from(retry.saturating_sub(1)));
+        let pause = self.base.as_secs_f64() * growth;
+        // Whatever the settings are: they may not have been checked.
+        if pause >= cap { self.cap } else { Duration::try_from_secs_f64(pause).unwrap_or(self.cap) }
     }
 }
 

@@ -13,7 +13,7 @@ use steadfast_resilience::{
 
 use super::error::Problem;
 use super::settings::{Budget, Bulkhead, Config, Dependency, Gate, Hedge, Objective, Reads};
-use super::value::{Concurrency, OrOff, Share, Window};
+use super::value::{Adaptive, Concurrency, OrOff, Share, Window};
 
 /// Requests at work at once that a limit which adapts may rise to.
 const GATE_MAX: u32 = 4_096;
@@ -61,6 +61,20 @@ pub(super) fn hedged(hedge: &Hedge, enabled: bool) -> Option<hedge::Options> {
     })
 }
 
+/// A limit that is found out by watching, up to `max`.
+fn watched(adaptive: Adaptive, max: u32) -> Option<limit::Options> {
+    let algorithm = match adaptive {
+        Adaptive::Off => return None,
+        Adaptive::Aimd => limit::Algorithm::Aimd(limit::aimd::Options::default()),
+        Adaptive::Vegas => limit::Algorithm::Vegas(limit::vegas::Options::default()),
+        Adaptive::Gradient => limit::Algorithm::Gradient(limit::gradient::Options::default()),
+    };
+    let standard = limit::Bounds::default();
+    let (initial, min) = (standard.initial.min(max), standard.min.min(max));
+    let bounds = limit::Bounds { initial, min, max };
+    Some(limit::Options { algorithm, bounds, ..limit::Options::default() })
+}
+
 fn possible(concurrency: &shed::Concurrency) -> Result<(), Invalid> {
     match concurrency {
         shed::Concurrency::Fixed(requests) if (1..=PLACES_MAX).contains(requests) => Ok(()),
@@ -97,19 +111,15 @@ impl Config {
     /// For the way in: how many, and what waits.
     pub fn gate_options(&self) -> (shed::Concurrency, shed::Options) {
         let Gate { concurrency, queue, target } = self.policies.gateway;
-        let bounds = limit::Bounds::default();
-        let adaptive = |algorithm| {
-            shed::Concurrency::Adaptive(limit::Options {
-                algorithm,
-                bounds: limit::Bounds { max: GATE_MAX, ..bounds },
-                ..limit::Options::default()
-            })
+        let adaptive = match concurrency {
+            Concurrency::Fixed(_) => Adaptive::Off,
+            Concurrency::Aimd => Adaptive::Aimd,
+            Concurrency::Vegas => Adaptive::Vegas,
+            Concurrency::Gradient => Adaptive::Gradient,
         };
-        let concurrency = match concurrency {
-            Concurrency::Fixed(requests) => shed::Concurrency::Fixed(requests),
-            Concurrency::Aimd => adaptive(limit::Algorithm::Aimd(Default::default())),
-            Concurrency::Vegas => adaptive(limit::Algorithm::Vegas(Default::default())),
-            Concurrency::Gradient => adaptive(limit::Algorithm::Gradient(Default::default())),
+        let concurrency = match (concurrency, watched(adaptive, GATE_MAX)) {
+            (Concurrency::Fixed(requests), _) => shed::Concurrency::Fixed(requests),
+            (_, limit) => shed::Concurrency::Adaptive(limit.unwrap_or_default()),
         };
         let interval = self.limits.gateway.get();
         (concurrency, shed::Options { queue, target: target.get(), interval })
@@ -147,6 +157,7 @@ impl Config {
             budget: Some(paid(&settings.budget)),
             breaker: Some(judged(&settings.breaker)),
             bulkhead: Some(places(&settings.bulkhead)),
+            limit: watched(settings.adaptive_limit, settings.bulkhead.limit),
             hedge: hedged(&settings.hedge, settings.hedged),
             objective: Some(good_enough(&self.policies.objective)),
             ..Options::NONE

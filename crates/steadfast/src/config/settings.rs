@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::error::Problem;
 use super::value::{
-    Concurrency, Distribution, Duplicates, Length, Locations, LogFormat, OrOff, Policy, Provider,
-    Routes, Setting, Share, Size, Store, Window,
+    Adaptive, Concurrency, Distribution, Duplicates, Length, Locations, LogFormat, OrOff, Policy,
+    Provider, Routes, Setting, Share, Size, Store, Window,
 };
 
 /// What a section or a key says about itself.
@@ -331,6 +331,8 @@ settings! {
         /// Whether a slow call gets a second one beside it. Each carries an idempotency key, so it
         /// is safe.
         hedged: bool = false;
+        /// How the number of calls at once is found out by watching, below the bulkhead's limit.
+        adaptive_limit: Adaptive = Adaptive::Off;
         ..budget: Budget;
         ..breaker: Breaker;
         ..bulkhead: Bulkhead;

@@ -307,6 +307,8 @@ fn summary(snapshot: &Snapshot) -> Value {
         "budget": budget.map(|b| json!({ "calls": b.calls, "extra": b.extra, "allowed": b.allowed })),
         "in_use": bulkhead.map(|(in_use, _)| in_use),
         "waiting": bulkhead.map(|(_, waiting)| waiting),
+        "limit": snapshot.limit.map(|(_, limit)| limit),
+        "hedged_share": snapshot.hedged_share.map(Share::get),
         "error_budget_left": snapshot.objective.map(|report| report.left.get()),
     })
 }

@@ -69,6 +69,7 @@ impl State {
             Event::Unknown { attempt, retry_at, reason, .. } => {
                 self.tries = Tries {
                     count: *attempt,
+                    held: 0,
                     retry_at: Some(*retry_at),
                     uncertain: true,
                     problem: Some(reason.clone()),
@@ -78,10 +79,16 @@ impl State {
             | Event::UndoFailed { attempt, retry_at, reason, .. } => {
                 self.tries = Tries {
                     count: *attempt,
+                    held: 0,
                     retry_at: Some(*retry_at),
                     uncertain: false,
                     problem: Some(reason.clone()),
                 };
+            }
+            Event::Held { times, retry_at, reason, .. } => {
+                self.tries.held = *times;
+                self.tries.retry_at = Some(*retry_at);
+                self.tries.problem = Some(reason.clone());
             }
             Event::GaveUp { step, reason } => {
                 self.blame(Some(self.place(step)), "unavailable", reason);

@@ -7,6 +7,7 @@ use steadfast_time::Timestamp;
 
 use super::{Phase, Progress, State, Task};
 use crate::event::{Event, StepName, clip};
+use crate::limits::HELD_MAX;
 use crate::{Definition, Finding, Id, Input, Json, Operator, Outcome, Signal};
 
 impl State {
@@ -167,7 +168,12 @@ impl State {
         let pause = patience.pause_for(self.id, index, attempt, outcome.retry_after());
         let retry_at = now + pause;
         let no_way_back = self.is_past_pivot();
+        let may_give_up = !no_way_back && !self.tries.uncertain;
         let event = match outcome {
+            Outcome::Held { reason, .. } if may_give_up && self.tries.held + 1 >= HELD_MAX => {
+                Event::GaveUp { step, reason: clip(reason.clone()) }
+            }
+            Outcome::Held { reason, .. } => self.held(now, index, reason, outcome),
             Outcome::Done(output) => Event::Succeeded { step, output: output.clone() },
             Outcome::Refused { code, reason } if no_way_back => {
                 let reason = clip(format!("{code}: {reason}"));
@@ -193,6 +199,16 @@ impl State {
         self.emit(events, event);
     }
 
+    /// The attempt was not made, so it is the next one still. What grows is the pause, and only
+    /// with how often in a row that happens.
+    fn held(&self, now: Timestamp, index: usize, reason: &str, outcome: &Outcome) -> Event {
+        let times = self.tries.held.saturating_add(1);
+        let patience = self.definition.steps()[index].retries();
+        let pause = patience.pause_for(self.id, index, times, outcome.retry_after());
+        let (step, reason) = (self.name(index), clip(reason.to_owned()));
+        Event::Held { step, times, retry_at: now + pause, reason }
+    }
+
     fn compensated(
         &mut self,
         now: Timestamp,
@@ -203,6 +219,10 @@ impl State {
         let step = self.name(index);
         let reason = match outcome {
             Outcome::Done(_) => return self.emit(events, Event::Undone { step }),
+            Outcome::Held { reason, .. } => {
+                let event = self.held(now, index, reason, outcome);
+                return self.emit(events, event);
+            }
             Outcome::Refused { code, reason } => format!("{code}: {reason}"),
             Outcome::Unknown { reason } | Outcome::Unavailable { reason, .. } => reason.clone(),
         };

@@ -31,6 +31,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use steadfast_time::Timestamp;
 
+use crate::limits::HELD_MAX;
 use crate::{Definition, Id, Json, Kind, Step};
 
 /// Where a saga stands.
@@ -158,6 +159,8 @@ enum Phase {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Tries {
     count: u32,
+    /// How often in a row the next one was held up on our side.
+    held: u32,
     retry_at: Option<Timestamp>,
     /// One of them may have had its effect.
     uncertain: bool,
@@ -300,7 +303,7 @@ impl State {
             Status::Stuck
         } else if self.tries.uncertain {
             Status::Unknown
-        } else if self.tries.count > 0 {
+        } else if self.tries.count > 0 || self.tries.held > 0 {
             let stuck = self.is_past_pivot() && self.is_out_of_patience();
             if stuck { Status::Stuck } else { Status::Retrying }
         } else if self.waiting.is_some() {
@@ -311,7 +314,8 @@ impl State {
     }
 
     fn is_out_of_patience(&self) -> bool {
-        self.step().is_some_and(|step| self.tries.count >= step.retries().attempts)
+        let spent = |step: &Step| self.tries.count >= step.retries().attempts;
+        self.tries.held >= HELD_MAX || self.step().is_some_and(spent)
     }
 
     /// What is to be done at `now`.

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::tests::{SECOND, Saga, away, no, unknown};
+use super::tests::{SECOND, Saga, away, held, no, unknown};
 use super::*;
 use crate::event::Event;
 use crate::{Finding, Input, Operator, Outcome};
@@ -27,6 +27,7 @@ enum Answer {
     No,
     Lost { done: bool },
     Away,
+    Held,
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -36,6 +37,7 @@ fn act() -> impl Strategy<Value = Act> {
             1 => Just(Answer::No),
             2 => any::<bool>().prop_map(|done| Answer::Lost { done }),
             2 => Just(Answer::Away),
+            2 => Just(Answer::Held),
         ]
     };
     prop_oneof![
@@ -86,6 +88,7 @@ impl World {
                     }
                     Answer::Lost { .. } => unknown(),
                     Answer::Away => away(),
+                    Answer::Held => held(),
                 }
             }
             Task::Compensate(_) => {
@@ -99,6 +102,7 @@ impl World {
                     Answer::Yes | Answer::No => no(),
                     Answer::Lost { .. } => unknown(),
                     Answer::Away => away(),
+                    Answer::Held => held(),
                 }
             }
         }

@@ -153,6 +153,10 @@ pub(super) fn away() -> Outcome {
     Outcome::unavailable("connection refused")
 }
 
+pub(super) fn held() -> Outcome {
+    Outcome::Held { reason: "circuit open".to_owned(), retry_after: None }
+}
+
 pub(super) fn no() -> Outcome {
     Outcome::refused("declined", "insufficient funds")
 }
@@ -266,6 +270,69 @@ fn who_is_away_is_asked_again_and_given_up_after_a_while() {
     assert_eq!(saga.task(), Some(Task::Compensate(1)));
     saga.answer(Outcome::done());
     assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
+}
+
+#[test]
+fn whoever_is_held_up_on_our_side_keeps_its_attempts() {
+    let mut saga = Saga::new();
+    for _ in 0..10 {
+        assert_eq!(saga.answer(held()), ["held"]);
+        assert_eq!((saga.status(), saga.state.attempts()), (Status::Retrying, 0));
+    }
+    assert_eq!(saga.state.problem(), Some("circuit open"));
+    // Between attempts as well, and what was not known stays so.
+    saga.answer(away());
+    saga.answer(held());
+    assert_eq!(saga.state.attempts(), 1);
+    saga.answer(unknown());
+    assert_eq!(saga.answer(held()), ["held"]);
+    assert_eq!((saga.status(), saga.state.attempts()), (Status::Unknown, 2));
+    assert_eq!(saga.answer(Outcome::done()), ["succeeded"]);
+    assert_eq!(saga.state.attempts(), 0);
+}
+
+#[test]
+fn whoever_is_held_up_comes_back_later_each_time_and_not_before_its_time() {
+    let mut saga = Saga::new();
+    let mut pauses = Vec::new();
+    for _ in 0..5 {
+        let before = saga.now;
+        saga.answer(held());
+        let Next::Wait(Some(until)) = saga.state.next(saga.now) else { panic!("not waiting") };
+        pauses.push(until.since(before));
+        saga.now = until;
+    }
+    assert!(pauses.is_sorted() || pauses[2..].iter().all(|pause| *pause >= SECOND * 4));
+    let retry_after = Some(SECOND * 7);
+    saga.answer(Outcome::Held { reason: "circuit open".to_owned(), retry_after });
+    let Next::Wait(Some(until)) = saga.state.next(saga.now) else { panic!("not waiting") };
+    assert!(until.since(saga.now) > SECOND * 7);
+}
+
+#[test]
+fn nobody_is_held_up_for_ever() {
+    let mut saga = Saga::past(1);
+    for _ in 1..HELD_MAX {
+        assert_eq!(saga.answer(held()), ["held"]);
+    }
+    assert_eq!(saga.answer(held()), ["gave_up"]);
+    // What is undone, what may have been done, and what is past the pivot goes on, and is seen.
+    for _ in 0..HELD_MAX + 2 {
+        assert_eq!(saga.answer(held()), ["held"]);
+    }
+    assert_eq!(saga.status(), Status::Stuck);
+    assert_eq!(saga.answer(Outcome::done()), ["undone", "compensated"]);
+    let mut saga = Saga::new();
+    saga.answer(unknown());
+    for _ in 0..HELD_MAX + 2 {
+        assert_eq!(saga.answer(held()), ["held"]);
+    }
+    assert_eq!(saga.status(), Status::Unknown);
+    let mut saga = Saga::past(4);
+    for _ in 0..HELD_MAX + 2 {
+        assert_eq!(saga.answer(held()), ["held"]);
+    }
+    assert_eq!(saga.status(), Status::Stuck);
 }
 
 #[test]

@@ -10,6 +10,8 @@
 //!   free. Whoever gives a place back either comes before it, and the instruction fails, or sees
 //!   the waiter and goes to the lock.
 //! - A waiter that goes away after it was given a place gives it on.
+//! - Nobody is woken, and no waker is dropped, under the lock: either may run a stranger's code, and
+//!   that may give back a place of these very ones.
 
 mod turn;
 mod word;
@@ -83,7 +85,8 @@ pub(crate) struct Places<D: Discipline> {
 
 struct Waiters<D: Discipline> {
     line: D,
-    /// What each waiter finds when it looks next. Bounded by the line and the places.
+    /// What each waiter finds when it looks next: one for each future that waits, or has not looked
+    /// since it was told.
     slots: BTreeMap<Ticket, Slot<D::Refused>>,
 }
 
@@ -265,7 +268,11 @@ impl<D: Discipline> Places<D> {
     fn settled(&self, ticket: Ticket, waker: &Waker) -> Option<Settled<D::Refused>> {
         let mut waiters = lock(&self.waiters);
         if let Some(Slot::Waiting(known)) = waiters.slots.get_mut(&ticket) {
-            known.clone_from(waker);
+            if !known.will_wake(waker) {
+                let before = std::mem::replace(known, waker.clone());
+                drop(waiters);
+                drop(before);
+            }
             return None;
         }
         match waiters.slots.remove(&ticket) {
@@ -277,28 +284,33 @@ impl<D: Discipline> Places<D> {
 
     /// A waiter's time is over, unless it has just been given a place.
     fn give_up(&self, ticket: Ticket) -> Settled<D::Refused> {
-        self.locked(|places, waiters, now, _| {
+        let (settled, _waker) = self.locked(|places, waiters, now, _| {
             match (waiters.slots.remove(&ticket), waiters.line.give_up(ticket, now)) {
-                (Some(Slot::Waiting(_)), Some(refused)) => {
+                (Some(Slot::Waiting(waker)), Some(refused)) => {
                     places.word.0.fetch_sub(WAITS, Ordering::AcqRel);
-                    Err(refused)
+                    (Err(refused), Some(waker))
                 }
-                (Some(Slot::Granted(at_work)), None) => Ok(at_work),
-                (Some(Slot::Refused(refused)), None) => Err(refused),
+                (Some(Slot::Granted(at_work)), None) => (Ok(at_work), None),
+                (Some(Slot::Refused(refused)), None) => (Err(refused), None),
                 _ => unreachable!("who waits is in the line, and nobody else is"),
             }
-        })
+        });
+        settled
     }
 
     /// A waiter went away.
     fn abandon(&self, ticket: Ticket) {
-        self.locked(|places, waiters, now, wakes| match waiters.slots.remove(&ticket) {
-            Some(Slot::Waiting(_)) => {
-                waiters.line.leave(ticket, now);
-                places.word.0.fetch_sub(WAITS, Ordering::AcqRel);
+        let _slot = self.locked(|places, waiters, now, wakes| {
+            let slot = waiters.slots.remove(&ticket);
+            match slot {
+                Some(Slot::Waiting(_)) => {
+                    waiters.line.leave(ticket, now);
+                    places.word.0.fetch_sub(WAITS, Ordering::AcqRel);
+                }
+                Some(Slot::Granted(_)) => places.hand_over(waiters, now, wakes),
+                Some(Slot::Refused(_)) | None => {}
             }
-            Some(Slot::Granted(_)) => places.hand_over(waiters, now, wakes),
-            Some(Slot::Refused(_)) | None => {}
+            slot
         });
     }
 

@@ -133,7 +133,8 @@ impl Pool {
                     }
                 }
             };
-            answered.unwrap_or_else(|_| unreachable!("a job answers, however it ends"))
+            // A job answers, however it ends, unless what it holds panics when it is dropped.
+            answered.unwrap_or_else(|_| Err(Error::Panicked("while it was dropped".to_owned())))
         }
     }
 
@@ -167,7 +168,7 @@ impl Drop for Pool {
         self.close();
         let refused = self.shared.queue().empty(self.shared.clock.monotonic());
         for (job, refused) in refused {
-            job(Err(refused));
+            run(job, Err(refused));
         }
     }
 }
@@ -184,7 +185,7 @@ impl Place {
         let now = self.shared.clock.monotonic();
         let removed = self.shared.queue().remove(self.ticket, now);
         if let Some((job, refused)) = removed {
-            job(Err(refused));
+            run(job, Err(refused));
         }
     }
 }

@@ -1,3 +1,5 @@
+//! The pool with real threads: what runs, what is refused, what happens to those who go away.
+
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;

@@ -29,7 +29,7 @@ pub use routes::Routes;
 pub use share::Share;
 pub use size::Size;
 pub use window::Window;
-pub use words::{Distribution, Duplicates, Locations, LogFormat, Policy, Store};
+pub use words::{Adaptive, Distribution, Duplicates, Locations, LogFormat, Policy, Store};
 
 /// A kind of configuration value.
 pub trait Setting: Serialize + DeserializeOwned {

@@ -50,6 +50,18 @@ macro_rules! words {
 }
 
 words! {
+    /// How a concurrency limit is found out.
+    Adaptive ("`\"off\"`, `\"aimd\"`, `\"vegas\"` or `\"gradient\"`") {
+        /// Not at all.
+        Off = "off",
+        /// Additive increase, multiplicative decrease.
+        Aimd = "aimd",
+        /// By the queue that the time a call takes betrays.
+        Vegas = "vegas",
+        /// By how the time that a call takes changes.
+        Gradient = "gradient",
+    }
+
     /// What silences are compared with.
     Distribution ("`\"normal\"`, `\"logistic\"` or `\"exponential\"`") {
         /// The normal distribution, exactly.
