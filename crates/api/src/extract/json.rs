@@ -16,6 +16,10 @@ pub(crate) fn required<T: DeserializeOwned>(
     body: &Bytes,
 ) -> Result<T, Problem> {
     check_media_type(headers)?;
+    // An array would be read as the fields in their order, which nobody promised.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Problem::invalid("body", "must be a JSON object, not an array"));
+    }
     match serde_json::from_slice(body) {
         Ok(value) => Ok(value),
         Err(_) => Err(explain::<T>(body)),
@@ -121,7 +125,8 @@ mod tests {
         assert!(place(BENTO).is_ok());
         refused("", "body", "JSON body is needed");
         refused("{", "body", "line 1 column 1");
-        refused("[]", "body", "expected struct PlaceOrder");
+        refused("[]", "body", "must be a JSON object");
+        refused("7", "body", "expected struct PlaceOrder");
         refused(format!("{BENTO} x"), "body", "trailing characters at line 2");
         refused(BENTO.replace("2}]", "-2}]"), "items[0].quantity", "invalid value");
         refused(BENTO.replace("2}]", "\"2\"}]"), "items[0].quantity", "expected u32");
@@ -136,7 +141,9 @@ mod tests {
         let at = BENTO.find("bento").unwrap();
         bad[at] = 0xFF;
         refused(bad, "items[0].sku", "invalid unicode code point at line 2");
-        refused("[".repeat(10_000), "[0]", "");
+        refused("[".repeat(10_000), "body", "must be a JSON object");
+        let deep = format!("{}{}", "{\"items\":", "[".repeat(10_000));
+        refused(deep, "items[0][0]", "");
     }
 
     #[test]
