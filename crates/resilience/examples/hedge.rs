@@ -18,7 +18,6 @@ use steadfast_resilience::hedge::{Around, Delay, Hedger, Options, race};
 use steadfast_resilience::{Class, Invalid, Share};
 use steadfast_time::sim::Simulation;
 
-const REQUESTS: usize = 1_000;
 const SERVERS: usize = 100;
 
 /// Mostly 2 to 8 ms; 2 % take longer than 10 ms, a few of them very much longer.
@@ -31,7 +30,12 @@ fn all_slow(rng: &mut Rng) -> f64 {
     40.0 + 20.0 * rng.f64()
 }
 
-fn run(name: &str, hedge: Option<Options>, takes: fn(&mut Rng) -> f64) -> Result<(), Invalid> {
+fn run(
+    name: &str,
+    requests: usize,
+    hedge: Option<Options>,
+    takes: fn(&mut Rng) -> f64,
+) -> Result<(), Invalid> {
     let hedger = hedge.map(Hedger::new).transpose()?;
     let mut sim = Simulation::new(2013);
     let clock = sim.clock();
@@ -50,7 +54,7 @@ fn run(name: &str, hedge: Option<Options>, takes: fn(&mut Rng) -> f64) -> Result
             clock.sleep(Duration::from_secs_f64(ms / 1e3)).await;
         };
         let mut took = Vec::new();
-        for _ in 0..REQUESTS {
+        for _ in 0..requests {
             let started = clock.monotonic();
             let calls = (0..SERVERS).map(|_| async {
                 let Some(hedger) = &hedger else { return ask().await };
@@ -64,10 +68,10 @@ fn run(name: &str, hedge: Option<Options>, takes: fn(&mut Rng) -> f64) -> Result
         took
     });
     took.sort_unstable();
-    let at = |per_mille: usize| took[(REQUESTS * per_mille).div_ceil(1_000) - 1].as_millis();
+    let at = |per_mille: usize| took[(requests * per_mille).div_ceil(1_000) - 1].as_millis();
     let attempts = counted.borrow().0;
     #[expect(clippy::cast_precision_loss, reason = "counts of an example")]
-    let extra = (attempts as f64 / (REQUESTS * SERVERS) as f64 - 1.0) * 100.0;
+    let extra = (attempts as f64 / (requests * SERVERS) as f64 - 1.0) * 100.0;
     println!("{name:<36} {:>5} ms {:>6} ms {:>6} ms {extra:>7.2} %", at(500), at(990), at(999));
     Ok(())
 }
@@ -81,12 +85,12 @@ fn main() -> Result<(), Invalid> {
     };
     let slow = Options { share_max: Share::percent(2), ..after_10_ms };
     println!("{:<36} {:>8} {:>9} {:>9} {:>9}", "", "p50", "p99", "p99.9", "extra");
-    run("no hedging", None, heavy_tail)?;
-    run("a second attempt after 10 ms", Some(after_10_ms), heavy_tail)?;
-    run("all servers slow, no hedging", None, all_slow)?;
-    run("all servers slow, at most 2 % hedged", Some(slow), all_slow)?;
+    run("no hedging", 1_000, None, heavy_tail)?;
+    run("a second attempt after 10 ms", 1_000, Some(after_10_ms), heavy_tail)?;
+    run("all servers slow, no hedging", 200, None, all_slow)?;
+    run("all servers slow, at most 2 % hedged", 200, Some(slow), all_slow)?;
     let unbounded = Options { share_max: Share::ALL, ..slow };
-    run("all servers slow, without that bound", Some(unbounded), all_slow)?;
+    run("all servers slow, without that bound", 200, Some(unbounded), all_slow)?;
     println!();
     println!("With default options none of these would be hedged: 5 % of calls would have to take");
     println!("longer than 300 ms, and half of the error budget would have to be left.");

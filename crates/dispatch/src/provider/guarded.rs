@@ -13,6 +13,7 @@
 //! policy who says so, so that it is counted as what it is.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use steadfast_resilience::deadline::{Context, Deadline};
 use steadfast_resilience::policy::{Attempt, Policy};
@@ -69,22 +70,37 @@ impl<P: ?Sized> Guarded<P> {
         F: Fn(Call) -> Fut,
         Fut: Future<Output = Result<T, Failure>>,
     {
+        // Attempts that may have done something: of two side by side, the one that is certain to
+        // have done nothing does not speak for the other.
+        let open = AtomicU32::new(0);
         let attempt = |attempt: Attempt| {
             let deadline = attempt.deadline.map_or(call.deadline, Deadline::moment);
-            let asked = ask(Call { deadline, ..call.clone() });
+            open.fetch_add(1, Relaxed);
+            let (asked, open) = (ask(Call { deadline, ..call.clone() }), &open);
             async move {
                 match asked.await {
                     Err(Failure::Unknown { .. }) if self.clock.monotonic() >= deadline => {
                         // The policy's own limit is up now.
                         std::future::pending().await
                     }
-                    answer => answer,
+                    unknown @ Err(Failure::Unknown { .. }) => unknown,
+                    answer => {
+                        open.fetch_sub(1, Relaxed);
+                        answer
+                    }
                 }
             }
         };
         let request = self.policy.request().key(&call.key).attempt(call.attempt);
         let context = Context::current().tightened(Deadline::at(call.deadline));
-        Ok(context.scope(request.call(attempt)).await?)
+        match context.scope(request.call(attempt)).await.map_err(Failure::from) {
+            Err(Failure::Unavailable { reason, .. } | Failure::Held { reason, .. })
+                if open.load(Relaxed) > 0 =>
+            {
+                Err(Failure::Unknown { reason })
+            }
+            answer => answer,
+        }
     }
 }
 
@@ -131,5 +147,85 @@ impl Payment for Guarded<dyn Payment> {
     fn void<'a>(&'a self, call: &'a Call, order: OrderId) -> Answer<'a, ()> {
         let provider = &self.provider;
         Box::pin(self.ask(call, move |call| async move { provider.void(&call, order).await }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::time::Duration;
+
+    use steadfast_resilience::policy::Options;
+    use steadfast_resilience::{Share, budget, hedge, objective};
+    use steadfast_time::Uuid;
+    use steadfast_time::sim::Simulation;
+
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    /// Answers from the last of these to the first, each after a while.
+    struct Script(Clock, Mutex<Vec<(u64, Result<String, Failure>)>>);
+
+    impl Stock for Script {
+        fn reserve<'a>(&'a self, _: &'a Call, _: OrderId, _: &'a [Item]) -> Answer<'a, String> {
+            let (after, answer) = self.1.lock().unwrap().pop().unwrap();
+            Box::pin(async move {
+                self.0.sleep(ms(after)).await;
+                answer
+            })
+        }
+
+        fn release<'a>(&'a self, _: &'a Call, _: OrderId) -> Answer<'a, ()> {
+            unreachable!("nobody asks")
+        }
+    }
+
+    /// What comes of a slow call, whose second attempt begins after 40 ms.
+    fn hedged(first: (u64, Failure), second: (u64, Failure)) -> Failure {
+        let mut sim = Simulation::new(1);
+        let hedge = hedge::Options {
+            p95_above: ms(30),
+            observed_min: 20,
+            share_max: Share::ALL,
+            delay: hedge::Delay::Fixed(ms(40)),
+            ..hedge::Options::default()
+        };
+        let options = Options {
+            budget: Some(budget::Options::default()),
+            objective: Some(objective::Options::default()),
+            hedge: Some(hedge),
+            ..Options::NONE
+        };
+        let clock = sim.clock();
+        let policy = Policy::builder("stock").options(options).build(clock.clone()).unwrap();
+        let ((first, failed), (second, too)) = (first, second);
+        let mut answers = vec![(second, Err(too)), (first, Err(failed))];
+        answers.extend((0..30).map(|_| (35, Ok("r".to_owned()))));
+        let script = Arc::new(Script(clock.clone(), Mutex::new(answers)));
+        let stock = Guarded::<dyn Stock>::new(script, policy.clone(), clock.clone());
+        let failure = sim.block_on(async move {
+            let order = OrderId(Uuid::from_u128(1));
+            let call =
+                || Call { key: "k".to_owned(), deadline: clock.monotonic() + ms(100), attempt: 1 };
+            for _ in 0..30 {
+                stock.reserve(&call(), order, &[]).await.unwrap();
+            }
+            stock.reserve(&call(), order, &[]).await.unwrap_err()
+        });
+        assert_eq!(policy.counters().hedges, 1);
+        failure
+    }
+
+    #[test]
+    fn an_attempt_that_did_nothing_does_not_speak_for_one_that_may_have() {
+        let unknown = || Failure::Unknown { reason: "reset".to_owned() };
+        let away = || Failure::unavailable("away");
+        let is_unknown = |failure| matches!(failure, Failure::Unknown { .. });
+        assert!(is_unknown(hedged((50, unknown()), (20, away()))));
+        assert!(is_unknown(hedged((60, away()), (10, unknown()))));
+        assert_eq!(hedged((50, away()), (20, away())), away());
     }
 }

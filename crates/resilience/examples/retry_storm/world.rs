@@ -94,6 +94,11 @@ impl Server {
 
 /// Calls that were answered in time, second by second of the simulated time at which they came.
 pub fn run(variant: Variant, seed: u64, seconds: usize) -> Vec<u32> {
+    run_fed(LOAD, variant, seed, seconds)
+}
+
+/// The same with so many calls a second.
+pub fn run_fed(load: u32, variant: Variant, seed: u64, seconds: usize) -> Vec<u32> {
     let mut sim = Simulation::new(seed);
     let clock = sim.clock();
     let policy = Policy::builder("server").options(variant.options()).repeatable().seed(seed);
@@ -114,11 +119,11 @@ pub fn run(variant: Variant, seed: u64, seconds: usize) -> Vec<u32> {
 
     let goodput = Rc::new(RefCell::new(vec![0_u32; seconds]));
     // Some more come after what is looked at, so that the end is like the middle.
-    for call in 0..LOAD * u32::try_from(seconds + AFTER).expect("a short run") {
+    for call in 0..load * u32::try_from(seconds + AFTER).expect("a short run") {
         let (server, policy, clock) = (server.clone(), policy.clone(), clock.clone());
         let goodput = Rc::clone(&goodput);
         sim.spawn(async move {
-            let at = Duration::from_secs(1) * call / LOAD;
+            let at = Duration::from_secs(1) * call / load;
             clock.sleep_until(steadfast_time::Monotonic::from_start(at)).await;
             if policy.call(|_| server.ask()).await.is_ok() {
                 let second = usize::try_from(at.as_secs()).expect("a short run");

@@ -60,6 +60,22 @@
 //! | open: a refusal | 9.2 |
 //! | as a `tower` layer / timed | 34 / 45 |
 //!
+//! # What holds elsewhere
+//!
+//! The published vectors and what else a breaker should do, run against others
+//! (`tests/rivals_breaker.rs`, which prints this table):
+//!
+//! | | here | tower-resilience 0.14 | recloser 1 | failsafe 1 |
+//! |---|---|---|---|---|
+//! | 10,000 successes, then failures, 50 % of 100: opens after | 50 | 10,000 | 50 | (50 in a row) |
+//! | all fail, at least 20 of a window of 100: opens after | 20 | 100 | 101 | has no minimum |
+//! | 20 s, at least 5 calls, S S S F F F: opens at the third F | yes | yes | has no time window | |
+//! | 2 slow calls of 5 reach 40 % | yes | yes | does not time | does not time |
+//! | half-open, 4 permitted, 10 at once: let through | 4 | 4 | 10 | 10 |
+//! | a cancelled probe gives its place back | yes | yes | has no places | has no places |
+//! | a probe that never answers keeps it half-open | for `probe_timeout` | for ever | has no places | has no places |
+//! | a success from before it opened counts as a probe | no | yes | yes | yes |
+//!
 //! # How it is used
 //!
 //! [`Machine`] is the rule itself, without clock and lock; [`Breaker`] is shared by threads;

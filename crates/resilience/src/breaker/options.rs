@@ -46,7 +46,10 @@ pub struct Options {
     #[cfg_attr(feature = "serde", serde(deserialize_with = "crate::words::length"))]
     pub probe_timeout: Duration,
     /// Whether it opens at once when it is told that the retry budget is spent, whatever the
-    /// window says. No: it is counted and shown.
+    /// window says. No: then it is counted and shown. The sources name opening the circuit as what
+    /// to look for when retries surge; the surge itself is ended by the budget, and with one call
+    /// in five failing an open circuit would fail the other four as well. Yes where a spent budget
+    /// means that the other side had better be left alone.
     pub open_when_budget_spent: bool,
 }
 

@@ -1,5 +1,6 @@
 //! The bulkhead in front of a service.
 
+use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -123,5 +124,11 @@ impl<S: tower_service::Service<R>, R> Future for Call<S, R> {
                 }
             }
         }
+    }
+}
+
+impl<S: tower_service::Service<R>, R> fmt::Debug for Call<S, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
     }
 }

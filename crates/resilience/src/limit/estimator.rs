@@ -122,7 +122,8 @@ impl Estimator {
     /// Shares a state machine.
     #[must_use]
     pub fn new(machine: Machine) -> Self {
-        let (limit, rtt) = (AtomicU32::new(machine.limit()), AtomicU64::new(nanos_in(machine.rtt())));
+        let (limit, rtt) =
+            (AtomicU32::new(machine.limit()), AtomicU64::new(nanos_in(machine.rtt())));
         Self { machine: Mutex::new(machine), limit, rtt }
     }
 

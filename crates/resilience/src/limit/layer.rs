@@ -1,5 +1,6 @@
 //! The limit in front of a service.
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -150,5 +151,11 @@ where
                 Poll::Ready(outcome.map_err(Error::Call))
             }
         }
+    }
+}
+
+impl<F, C> fmt::Debug for Call<F, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
     }
 }

@@ -36,8 +36,20 @@ pub(super) struct Which {
     pub(super) hedge: bool,
     /// Somebody else's repetition, which the budget has not been asked for yet.
     pub(super) unpaid: bool,
-    /// The policy's limit of all attempts together.
-    pub(super) overall: Option<timeout::Limit>,
+    /// Since when the policy's limit of all attempts together runs, if there is one.
+    pub(super) overall: Option<(Monotonic, Duration)>,
+}
+
+impl Which {
+    /// The end of all attempts, and whose it is.
+    fn cut_off(&self, now: Monotonic, deadline: Deadline) -> timeout::Limit {
+        match self.overall {
+            Some((begun, overall)) if begun + overall <= deadline.moment() => {
+                timeout::Limit::new(begun, overall, Scope::Overall)
+            }
+            _ => timeout::Limit::new(now, deadline.left(now), Scope::Deadline),
+        }
+    }
 }
 
 /// A place in the bulkhead, if there is one.
@@ -60,43 +72,21 @@ impl<T, E> Tried<T, E> {
 }
 
 impl Inner {
-    /// The first guards: the deadline, and a place in the bulkhead, waited for if need be. Moves
-    /// `now` on when it waited.
-    pub(super) async fn enter(
-        &self,
-        now: &mut Monotonic,
-        context: Context,
-    ) -> Result<Place<'_>, Refusal> {
-        if let Some(deadline) = context.deadline {
-            deadline.check(*now, Duration::ZERO)?;
-        }
-        let Some(bulkhead) = &self.bulkhead else { return Ok(None) };
-        match bulkhead.try_acquire() {
-            Ok(place) => Ok(Some(place)),
-            // Boxed, so that those who need not wait do not carry it around.
-            Err(_) => Box::pin(self.wait(bulkhead, now, context)).await.map(Some),
-        }
-    }
-
-    /// The same for an attempt beside another one: it takes a free place, or none.
-    pub(super) fn enter_beside(
-        &self,
-        now: Monotonic,
-        context: Context,
-    ) -> Result<Place<'_>, Refusal> {
+    /// The first guards: the deadline, and a place in the bulkhead if one is free.
+    pub(super) fn enter(&self, now: Monotonic, context: Context) -> Result<Place<'_>, Refusal> {
         if let Some(deadline) = context.deadline {
             deadline.check(now, Duration::ZERO)?;
         }
         Ok(self.bulkhead.as_ref().map(Bulkhead::try_acquire).transpose()?)
     }
 
-    /// Waits for a place in the bulkhead.
-    async fn wait<'a>(
+    /// Waits for a place in the bulkhead. Moves `now` on.
+    pub(super) async fn wait(
         &self,
-        bulkhead: &'a Bulkhead,
         now: &mut Monotonic,
         context: Context,
-    ) -> Result<bulkhead::Permit<&'a Bulkhead>, Refusal> {
+    ) -> Result<Place<'_>, Refusal> {
+        let Some(bulkhead) = &self.bulkhead else { return Ok(None) };
         let unsent = Unsent(&self.counters.unsent);
         let permit = bulkhead.acquire(context.deadline).await;
         std::mem::forget(unsent);
@@ -105,7 +95,7 @@ impl Inner {
         if let Some(deadline) = context.deadline {
             deadline.check(*now, Duration::ZERO)?;
         }
-        Ok(permit)
+        Ok(Some(permit))
     }
 
     /// Makes one attempt, if the other guards agree too. Whoever drops this gives back what it
@@ -192,14 +182,13 @@ impl Inner {
     /// deadline, if that is earlier.
     fn given(&self, now: Monotonic, which: Which, context: Context) -> Option<timeout::Limit> {
         let own = self.timeout.as_ref().map(|timeout| timeout.limit(now));
-        let own = own.map(|own| timeout::Limit::new(now, own, Scope::Attempt));
-        let all = context.deadline.map(|deadline| match which.overall {
-            Some(overall) if overall.at() <= deadline.moment() => overall,
-            _ => timeout::Limit::new(now, deadline.left(now), Scope::Deadline),
-        });
-        let limit = match (own, all) {
-            (Some(own), Some(all)) if all.at() < own.at() => all,
-            (own, all) => own.or(all)?,
+        let limit = match (own, context.deadline) {
+            (Some(own), Some(deadline)) if deadline.moment() < now + own => {
+                which.cut_off(now, deadline)
+            }
+            (Some(own), _) => timeout::Limit::new(now, own, Scope::Attempt),
+            (None, Some(deadline)) => which.cut_off(now, deadline),
+            (None, None) => return None,
         };
         Some(limit.attempt(which.number))
     }

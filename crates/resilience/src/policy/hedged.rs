@@ -56,7 +56,8 @@ impl Inner {
             count(&self.counters.hedges);
             let (now, which) = (self.clock.monotonic(), Which { hedge: true, ..which });
             let context = Context { repeated: true, ..context };
-            let tried = match self.enter_beside(now, context) {
+            // It takes a free place, or none.
+            let tried = match self.enter(now, context) {
                 Ok(place) => self.attempt(now, place, which, context, classify, call).await,
                 Err(refusal) => self.refused(now, refusal),
             };

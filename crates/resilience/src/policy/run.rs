@@ -10,8 +10,7 @@ use super::{Attempt, Inner, Request};
 use crate::deadline::{Context, Deadline};
 use crate::event::Decision;
 use crate::retry::{Machine, Withheld};
-use crate::timeout::{Limit, Scope};
-use crate::{Class, Classify, Error};
+use crate::{Class, Classify, Error, Refusal};
 
 /// A call with as many attempts as its policy gives it.
 pub(super) async fn call<T, E, C, F, Fut>(request: Request<'_, C>, call: F) -> Result<T, Error<E>>
@@ -32,7 +31,12 @@ where
     };
     loop {
         let classify = &request.classify;
-        let tried = match inner.enter(&mut now, context).await {
+        let entered = match inner.enter(now, context) {
+            // Boxed, so that those who need not wait do not carry it around.
+            Err(Refusal::Bulkhead(_)) => Box::pin(inner.wait(&mut now, context)).await,
+            entered => entered,
+        };
+        let tried = match entered {
             Err(refusal) => inner.refused(now, refusal),
             Ok(place) => {
                 // Now, so that waiting for a place is not taken for a slow answer.
@@ -87,7 +91,11 @@ where
     let inner = &*request.policy.inner;
     let (mut now, context, which) = inner.begin(&request);
     inner.deposit(now, which);
-    let tried = match inner.enter(&mut now, context).await {
+    let entered = match inner.enter(now, context) {
+        Err(Refusal::Bulkhead(_)) => Box::pin(inner.wait(&mut now, context)).await,
+        entered => entered,
+    };
+    let tried = match entered {
         Ok(place) => inner.attempt(now, place, which, context, &request.classify, call).await,
         Err(refusal) => inner.refused(now, refusal),
     };
@@ -106,10 +114,10 @@ impl Inner {
         let mut context = Context::current();
         context.repeated |= unpaid;
         let overall = self.options.timeout.and_then(|timeout| timeout.overall);
-        let overall = overall.map(|overall| Limit::new(now, overall, Scope::Overall));
         if let Some(overall) = overall {
-            context = context.tightened(Deadline::at(overall.at()));
+            context = context.tightened(Deadline::within(now, overall));
         }
+        let overall = overall.map(|overall| (now, overall));
         (now, context, Which { number, hedge: false, unpaid, overall })
     }
 

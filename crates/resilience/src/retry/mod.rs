@@ -32,10 +32,17 @@
 //! durable timer, not a waiting request. Not for a caller who can ask again himself and has more
 //! time than you.
 //!
+//! # What it costs
+//!
+//! A call that is answered: a reading of the clock, a deposit in the [budget](crate::budget), and
+//! a copy of the request where it may be repeated; nothing is allocated. A failure takes a lock for
+//! an instant, for its randomness, and a retry a timer. What retries cost the other side is for the
+//! budget to bound.
+//!
 //! # Where the numbers come from
 //!
-//! Pauses of 100→200→400 ms with full jitter are the sources', and so four attempts; the jitters'
-//! formulae are Marc Brooker's (see [`Jitter`]).
+//! Pauses of 100→200→400 ms with jitter are the sources', and so four attempts. That the jitter is
+//! the full one follows Marc Brooker's comparison; the formulae are his (see [`Jitter`]).
 //!
 //! ```
 //! use std::sync::Arc;

@@ -15,7 +15,8 @@ pub struct Options {
     pub attempts: u32,
     /// The pauses between them.
     pub backoff: Backoff,
-    /// How chance is mixed into the pauses. Full unless told otherwise, as the sources say.
+    /// How chance is mixed into the pauses. Full unless told otherwise: the sources want jitter, and
+    /// this one spreads best (see [`Jitter`]).
     pub jitter: Jitter,
     /// Whether to retry although the caller is on a second or later attempt itself
     /// ([`crate::deadline::Context::repeated`]). No unless told otherwise: three layers of three

@@ -1,5 +1,6 @@
 //! The gate in front of a service.
 
+use std::fmt;
 use std::future::Future;
 use std::mem;
 use std::pin::Pin;
@@ -180,5 +181,11 @@ where
                 }
             }
         }
+    }
+}
+
+impl<S: tower_service::Service<R>, R, P, C> fmt::Debug for Call<S, R, P, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call").finish_non_exhaustive()
     }
 }

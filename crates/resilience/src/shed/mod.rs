@@ -4,8 +4,9 @@
 //! it fills up, everything waits for as long as the queue is long, and whoever is served first
 //! come, first served, has waited the longest and is the most likely to have given up. The server
 //! is busy all the time and useful to nobody: at twice its capacity the goodput is zero, and with
-//! the rules below it is the whole capacity (`examples/shed.rs` shows both). So under overload this queue serves the newest first, throws away
-//! what has waited for too long, and lets less important work go first.
+//! the rules below it is the whole capacity (`examples/shed.rs` shows both). So under overload this
+//! queue serves the newest first, throws away what has waited for too long, and lets less important
+//! work go first.
 //!
 //! - [`Queue`] is the state machine: bounded, with [`Priority`] and deadlines.
 //! - [`Gate`] is the way in for many threads: so much at once, and the queue in front of it. How

@@ -32,10 +32,10 @@
 //! quantile contains the jitter of its window already, and four more would make every outage
 //! last longer than needed. One is enough: if times are distributed normally, 0.2 % become
 //! 0.01 %, and if exponentially, 0.1 %. (Only beside a very heavy tail it is nothing: with a
-//! Pareto exponent of 1.5 take 99.9 % as the quantile.) It is taken from the newest two slices of the window, so
-//! it rises within moments when a network becomes unsteady, when 99.8 % of the window still say
-//! that it is not. (Their estimator looks back over about four samples, which is a flight of
-//! packets for TCP, but nothing at a thousand calls a second.)
+//! Pareto exponent of 1.5 take 99.9 % as the quantile.) It is taken from the newest two slices of
+//! the window, so it rises within moments when a network becomes unsteady, when 99.8 % of the
+//! window still say that it is not. (Their estimator looks back over about four samples, which is a
+//! flight of packets for TCP, but nothing at a thousand calls a second.)
 //!
 //! **No answer is a long answer.** An attempt that was given up took longer than its limit. If
 //! it were left out, only the fast ones would count, the timeout would never rise above what it

@@ -127,7 +127,8 @@ fn world() -> World {
     let probing = breaker::Options { minimum_calls: 1, probes: 1, ..Default::default() };
     let room = bulkhead::Options { limit: 1, queue: 9, wait: Duration::from_secs(9) };
     let bounds = Bounds { initial: 1, min: 1, max: 1 };
-    let narrow = limit::Options { bounds, window: Duration::ZERO, samples: 1, ..Default::default() };
+    let narrow =
+        limit::Options { bounds, window: Duration::ZERO, samples: 1, ..Default::default() };
     let line = shed::Options {
         queue: 9,
         target: Duration::from_secs(8),
@@ -164,8 +165,7 @@ impl World {
         let again = retry::layer::Layer::new(again, AllMarked, judge, clock.clone(), events());
         let means = (|_| Share::ALL, |_| Ok::<(), Spent>(()));
         let hedger = Arc::new(self.seasoned());
-        let hedge =
-            hedge::Layer::new(hedger, means, AllMarked, judge, clock.clone(), events());
+        let hedge = hedge::Layer::new(hedger, means, AllMarked, judge, clock.clone(), events());
         [
             ("breaker", boxed(breaker, inner())),
             ("limit", boxed(limit, inner())),

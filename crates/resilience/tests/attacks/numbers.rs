@@ -8,7 +8,9 @@ use steadfast_resilience::deadline::{Context, Deadline};
 use steadfast_resilience::detector::{Detector, Distribution, Monitor};
 use steadfast_resilience::event::Events;
 use steadfast_resilience::hedge::{self, Delay, Gate, Hedger};
-use steadfast_resilience::limit::{self, Aimd, Algorithm, Bounds, Estimate, Gradient, Limit, Vegas};
+use steadfast_resilience::limit::{
+    self, Aimd, Algorithm, Bounds, Estimate, Gradient, Limit, Vegas,
+};
 use steadfast_resilience::retry::{Backoff, Jitter, Machine, Repeatable};
 use steadfast_resilience::timeout::{self, Adaptive, Scope, Timeout};
 use steadfast_resilience::{Class, Share, breaker, detector, latency, retry};

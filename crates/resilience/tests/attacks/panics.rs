@@ -8,6 +8,7 @@ use std::task::{Context, Wake, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures::channel::oneshot;
 use steadfast_resilience::budget::{Budget, Spent, Throttle};
 use steadfast_resilience::bulkhead::{self, Bulkhead, Pool, pool};
 use steadfast_resilience::deadline::{self, Deadline};
@@ -158,7 +159,7 @@ fn a_job_that_panics_when_it_is_dropped_is_an_error_for_its_caller() {
     runtime.block_on(async {
         let clock = Clock::system();
         let options = pool::Options { threads: 1, queue: 4 };
-        let threads = Pool::new("bomb", &options, clock.clone()).unwrap();
+        let threads = Pool::new("bo\0mb", &options, clock.clone()).unwrap();
         let (go, wait) = mpsc::channel::<()>();
         let busy = threads.run(None, move || wait.recv().unwrap_or_default());
         // Its deadline comes while it waits, so that what it holds is dropped unused.
@@ -168,7 +169,7 @@ fn a_job_that_panics_when_it_is_dropped_is_an_error_for_its_caller() {
         assert!(matches!(late.await, Err(pool::Error::Panicked(_))));
         // The payload of a panic panics as well.
         let payload = threads.run(None, || std::panic::panic_any(Bomb));
-        // These wait while the pool is dropped.
+        // And so does what a job drops while it works; the next one is served.
         let bomb = Bomb;
         let waits = threads.run(None, move || drop(bomb));
         let also_waits = threads.run(None, || 7);
@@ -177,14 +178,15 @@ fn a_job_that_panics_when_it_is_dropped_is_an_error_for_its_caller() {
         assert!(matches!(payload.await, Err(pool::Error::Panicked(_))));
         assert!(matches!(waits.await, Err(pool::Error::Panicked(_))));
         assert_eq!(also_waits.await, Ok(7));
-        let (go, wait) = mpsc::channel::<()>();
-        let busy = threads.run(None, move || wait.recv().unwrap_or_default());
+        let ((go, wait), (began, begun)) = (mpsc::channel::<()>(), oneshot::channel());
+        let busy = threads.run(None, move || {
+            began.send(()).unwrap();
+            wait.recv().unwrap();
+        });
+        begun.await.unwrap();
         let bomb = Bomb;
         let one = threads.run(None, move || drop(bomb));
         let other = threads.run(None, || 7);
-        while threads.busy() == 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
         drop(threads);
         go.send(()).unwrap();
         assert!(matches!(one.await, Err(pool::Error::Panicked(_))));
