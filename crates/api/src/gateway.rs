@@ -69,6 +69,11 @@ impl Gateway {
         self.inner.gate.is_overloaded()
     }
 
+    /// Takes no more reads; those that wait are still made.
+    pub fn close(&self) {
+        self.inner.reads.pool.close();
+    }
+
     /// What stands before the reads.
     #[must_use]
     pub fn reads(&self) -> &Policy {

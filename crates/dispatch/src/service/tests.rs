@@ -133,8 +133,8 @@ fn request(merchant: &str) -> PlaceOrder {
 fn each_hop_keeps_its_budget_whatever_the_request_has() {
     let rows = [
         // The journal's own.
-        (450, 250, "timeout journal: no answer within 250 ms (attempt, attempt 1)"),
-        (30_000, 250, "timeout journal: no answer within 250 ms (attempt, attempt 1)"),
+        (450, 250, "timeout journal: no answer within 250 ms (attempt 1)"),
+        (30_000, 250, "timeout journal: no answer within 250 ms (attempt 1)"),
         // The request's.
         (200, 200, "timeout journal: no answer within 200 ms (deadline, attempt 1)"),
     ];

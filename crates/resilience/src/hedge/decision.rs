@@ -61,11 +61,6 @@ pub enum Withheld {
         /// How much time is left.
         left: Duration,
     },
-    /// A policy refused the second attempt.
-    Refused {
-        /// Which policy.
-        policy: &'static str,
-    },
 }
 
 impl Withheld {
@@ -81,7 +76,6 @@ impl Withheld {
             Self::Share { .. } => "share",
             Self::Budget(_) => "budget",
             Self::Deadline { .. } => "deadline",
-            Self::Refused { .. } => "refused",
         }
     }
 }
@@ -103,7 +97,6 @@ impl fmt::Display for Withheld {
             Self::Share { share, max } => write!(f, "{share} were hedged lately, {max} allowed"),
             Self::Budget(spent) => spent.fmt(f),
             Self::Deadline { left } => write!(f, "{} left", Brief(*left)),
-            Self::Refused { policy } => write!(f, "the {policy} does not let it through"),
         }
     }
 }

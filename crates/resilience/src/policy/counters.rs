@@ -50,10 +50,10 @@ impl Counters {
     #[must_use]
     pub fn indicators(&self) -> Indicators {
         Indicators {
-            calls: self.calls,
+            attempts: self.attempts,
             timeout_rate: Share::of(self.timeouts, self.attempts),
-            retry_rate: Share::of(self.retries, self.calls),
-            hedged_share: Share::of(self.hedges, self.calls),
+            retry_rate: Share::of(self.retries, self.attempts),
+            hedged_share: Share::of(self.hedges, self.attempts),
         }
     }
 }
@@ -61,14 +61,15 @@ impl Counters {
 /// The sources' indicators of a dependency.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Indicators {
-    /// Calls that they rest on.
-    pub calls: u64,
+    /// Attempts that they rest on.
+    pub attempts: u64,
     /// `dep.timeout_rate`: attempts without an answer in time, of all that were sent. Objective:
     /// below 0.2 %.
     pub timeout_rate: Share,
-    /// `dep.retry_rate`: retries, of all calls. Objective: at most 5 %, the budget.
+    /// `dep.retry_rate`: retries, of all attempts that were sent. Objective: at most 5 %, the
+    /// budget; its floor lets a quiet dependency have more.
     pub retry_rate: Share,
-    /// `hedged_share`: hedges, of all calls. Objective: at most 2 %.
+    /// `hedged_share`: hedges, of all attempts that were sent. Objective: at most 2 %.
     pub hedged_share: Share,
 }
 
@@ -167,8 +168,8 @@ mod tests {
         let counters = Counters { timeouts: 2, hedges: 10, ..calls(950, 50) };
         let indicators = counters.indicators();
         assert_eq!(indicators.timeout_rate.get(), 0.002);
-        assert_eq!(indicators.retry_rate, Share::of(50, 950));
-        assert_eq!(indicators.hedged_share, Share::of(10, 950));
+        assert_eq!(indicators.retry_rate, Share::of(50, 1_000));
+        assert_eq!(indicators.hedged_share, Share::of(10, 1_000));
         assert_eq!(Counters::default().indicators(), Indicators::default());
     }
 

@@ -72,39 +72,42 @@ impl Options {
     /// # Errors
     /// The first mistake: which setting, what it says, and what is allowed.
     pub fn check(&self) -> Result<(), Invalid> {
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The first mistake of each part, and those between parts.
+    #[must_use]
+    pub fn problems(&self) -> Vec<Invalid> {
         fn part<T>(
-            part: &Option<T>,
             name: &str,
+            part: Option<&T>,
             check: impl Fn(&T) -> Result<(), Invalid>,
-        ) -> Result<(), Invalid> {
-            match part {
-                // Some parts name themselves.
-                Some(options) => check(options).map_err(|invalid| {
-                    let named = invalid.key.strip_prefix(name).is_some_and(|k| k.starts_with('.'));
-                    if named { invalid } else { invalid.within(name) }
-                }),
-                None => Ok(()),
+        ) -> Option<Invalid> {
+            let invalid = part.and_then(|options| check(options).err())?;
+            // Some parts name themselves.
+            let named = invalid.key.strip_prefix(name).is_some_and(|key| key.starts_with('.'));
+            Some(if named { invalid } else { invalid.within(name) })
+        }
+        let parts = [
+            part("timeout", self.timeout.as_ref(), timeout::Options::check),
+            part("retry", self.retry.as_ref(), retry::Options::check),
+            part("budget", self.budget.as_ref(), budget::Options::check),
+            part("breaker", self.breaker.as_ref(), breaker::Options::check),
+            part("bulkhead", self.bulkhead.as_ref(), bulkhead::Options::check),
+            part("limit", self.limit.as_ref(), limit::Options::check),
+            part("hedge", self.hedge.as_ref(), hedge::Options::check),
+            part("objective", self.objective.as_ref(), objective::Options::check),
+        ];
+        let mut problems: Vec<Invalid> = parts.into_iter().flatten().collect();
+        // Hedging looks at both before it spends anything.
+        let looked_at =
+            [("objective", self.objective.is_some()), ("budget", self.budget.is_some())];
+        for (key, there) in looked_at {
+            if self.hedge.is_some() && !there {
+                let allowed = "set where there is hedging, which looks at it first";
+                problems.push(Invalid::new(key, "none", allowed));
             }
         }
-        part(&self.timeout, "timeout", timeout::Options::check)?;
-        part(&self.retry, "retry", retry::Options::check)?;
-        part(&self.budget, "budget", budget::Options::check)?;
-        part(&self.breaker, "breaker", breaker::Options::check)?;
-        part(&self.bulkhead, "bulkhead", bulkhead::Options::check)?;
-        part(&self.limit, "limit", limit::Options::check)?;
-        part(&self.hedge, "hedge", hedge::Options::check)?;
-        part(&self.objective, "objective", objective::Options::check)?;
-        if self.hedge.is_some() {
-            // Both are what hedging looks at before it spends anything.
-            for (key, there) in
-                [("objective", self.objective.is_some()), ("budget", self.budget.is_some())]
-            {
-                if !there {
-                    let allowed = "set where there is hedging, which looks at it first";
-                    return Err(Invalid::new(key, "none", allowed));
-                }
-            }
-        }
-        Ok(())
+        problems
     }
 }

@@ -136,15 +136,12 @@ impl Inner {
         tried: &Tried<T, E>,
     ) -> Result<Duration, ()> {
         let Some(retry) = &self.retry else { return Err(()) };
-        // A policy's refusal is not a failure of the other side, and asking the policy again at
-        // once would not change its mind.
-        let decided = match tried {
-            Tried::Refused(refusal) => Err(Withheld::Refused { policy: refusal.policy() }),
-            Tried::Answered(..) | Tried::TimedOut(_) => {
-                retry.failed(machine, now, tried.class(), Duration::ZERO)
-            }
-        };
-        match decided {
+        // A policy's refusal is not a failure of the other side, has been told already, and would
+        // be the same again.
+        if matches!(tried, Tried::Refused(_)) {
+            return Err(());
+        }
+        match retry.failed(machine, now, tried.class(), Duration::ZERO) {
             Ok(retrying) => {
                 count(&self.counters.retries);
                 self.events.emit(now, || Decision::Retrying(retrying));

@@ -63,11 +63,6 @@ pub enum Withheld {
     Budget(budget::Spent),
     /// Too many calls failed lately.
     Throttled(budget::Throttled),
-    /// A policy refused the next attempt: the circuit has opened, the bulkhead is full.
-    Refused {
-        /// Which policy.
-        policy: &'static str,
-    },
 }
 
 impl Withheld {
@@ -83,7 +78,6 @@ impl Withheld {
             Self::Deadline { .. } => "deadline",
             Self::Budget(_) => "budget",
             Self::Throttled(_) => "throttled",
-            Self::Refused { .. } => "refused",
         }
     }
 }
@@ -106,7 +100,6 @@ impl fmt::Display for Withheld {
             }
             Self::Budget(spent) => spent.fmt(f),
             Self::Throttled(throttled) => throttled.fmt(f),
-            Self::Refused { policy } => write!(f, "the {policy} does not let it through"),
         }
     }
 }

@@ -29,7 +29,7 @@ impl Scope {
 
 /// A call that got no answer in time. What was sent may have been done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("no answer within {} ({}, attempt {attempt})", Brief(*limit), scope.as_str())]
+#[error("no answer within {} ({})", Brief(*limit), self.whose())]
 pub struct TimedOut {
     /// How long it was given.
     pub limit: Duration,
@@ -37,4 +37,13 @@ pub struct TimedOut {
     pub scope: Scope,
     /// Which attempt was under way; the first is 1.
     pub attempt: u32,
+}
+
+impl TimedOut {
+    fn whose(&self) -> String {
+        match self.scope {
+            Scope::Attempt => format!("attempt {}", self.attempt),
+            scope => format!("{}, attempt {}", scope.as_str(), self.attempt),
+        }
+    }
 }

@@ -3,6 +3,8 @@
 //! The defaults are those of the parts, and a test holds them to it. What the parts refuse is
 //! refused at the start, under the key as it is written here.
 
+use std::time::Duration;
+
 use steadfast_dispatch::policies as parts;
 use steadfast_resilience::limits::PLACES_MAX;
 use steadfast_resilience::policy::Options;
@@ -13,7 +15,11 @@ use steadfast_resilience::{
 
 use super::error::Problem;
 use super::settings::{Budget, Bulkhead, Config, Dependency, Gate, Hedge, Objective, Reads};
-use super::value::{Adaptive, Concurrency, OrOff, Share, Window};
+use super::value::{Adaptive, Concurrency, Length, OrOff, Share, Window};
+
+/// Longest time that a circuit stays open or waits for its probes; above it, it is a slip of the
+/// unit.
+const OPEN_MAX: Duration = Duration::from_secs(24 * 3_600);
 
 /// Requests at work at once that a limit which adapts may rise to.
 const GATE_MAX: u32 = 4_096;
@@ -40,7 +46,7 @@ fn judged(breaker: &super::settings::Breaker) -> breaker::Options {
             Window::Time(length) => breaker::Window::Time(length.get()),
         },
         failure_rate: part(breaker.failure_rate),
-        slow_call: breaker.slow_call.on().map(super::value::Length::get),
+        slow_call: breaker.slow_call.on().map(Length::get),
         slow_call_rate: part(breaker.slow_call_rate),
         minimum_calls: breaker.minimum_calls,
         open_for: breaker.open_for.get(),
@@ -168,8 +174,9 @@ impl Config {
     pub(super) fn policy_problems(&self) -> Vec<Problem> {
         let parts::Options { journal, stock, payment } = self.policy_options();
         let mut problems = Vec::new();
-        let mut check = |section: &str, checked: Result<(), Invalid>| {
-            if let Err(Invalid { key, value, allowed }) = checked {
+        let ceiling = self.providers.call_timeout;
+        let mut check = |section: &str, found: Vec<Invalid>| {
+            for Invalid { key, value, allowed } in found {
                 // What all policies share is written once.
                 if (section, &*key) == ("gateway", "interval") {
                     // It is the gateway's budget; no budget at all is somebody else's complaint.
@@ -177,7 +184,17 @@ impl Config {
                         let what = format!("must be shorter than limits.gateway, {value}");
                         problems.push(Problem::new("policies.gateway.target", what));
                     }
-                    return;
+                    continue;
+                }
+                // A call's limit is set elsewhere, and no time at all is refused there.
+                if key.starts_with("timeout.attempt.fixed") {
+                    continue;
+                }
+                if key.starts_with("timeout.attempt.") {
+                    let what = format!("must be from 1ms to providers.call_timeout, {ceiling}");
+                    let key = format!("policies.{section}.adaptive_timeout");
+                    problems.push(Problem::new(key, what));
+                    continue;
                 }
                 let key = match key.strip_prefix("objective.") {
                     Some(_) => format!("policies.{key}"),
@@ -189,18 +206,25 @@ impl Config {
                 }
             }
         };
-        check("reads", self.reads_options().check());
-        check("reads", self.pool_options().check());
+        check("reads", self.reads_options().problems());
+        check("reads", self.pool_options().check().err().into_iter().collect());
         let (concurrency, gate) = self.gate_options();
-        check("gateway", possible(&concurrency));
-        check("gateway", gate.check());
-        check("journal", journal.check());
-        check("stock", stock.check());
-        check("payment", payment.check());
-        let ceiling = self.providers.call_timeout;
+        check("gateway", possible(&concurrency).err().into_iter().collect());
+        check("gateway", gate.check().err().into_iter().collect());
+        check("journal", journal.problems());
+        check("stock", stock.problems());
+        check("payment", payment.problems());
         let dependencies = [("stock", &self.policies.stock), ("payment", &self.policies.payment)];
         for (name, settings) in dependencies {
-            let Dependency { hedge, .. } = settings;
+            let Dependency { hedge, breaker, .. } = settings;
+            for (key, length) in
+                [("open_for", breaker.open_for), ("probe_timeout", breaker.probe_timeout)]
+            {
+                if length.get() > OPEN_MAX {
+                    let what = format!("must be at most {}, not {length}", Length::new(OPEN_MAX));
+                    problems.push(Problem::new(format!("policies.{name}.breaker.{key}"), what));
+                }
+            }
             if settings.hedged && hedge.p95_above >= ceiling {
                 let what = format!(
                     "must be below providers.call_timeout, {ceiling}, not {}: no call takes longer",
@@ -223,7 +247,6 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::value::Length;
 
     #[test]
     fn the_defaults_are_those_of_the_parts() {
@@ -263,6 +286,6 @@ mod tests {
         let floor = problem(|c| {
             c.policies.stock.adaptive_timeout = OrOff::On(Length::millis(200));
         });
-        assert!(floor.contains("timeout.attempt"), "{floor}");
+        assert!(floor.starts_with("policies.stock.adaptive_timeout: must be from"), "{floor}");
     }
 }

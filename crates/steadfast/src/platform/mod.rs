@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use futures::future::{BoxFuture, FutureExt, Shared};
 use steadfast_api::server::{self, Access, Token};
-use steadfast_api::{Admin, Api, Lifecycle, Phase, Server, admin_router, router};
+use steadfast_api::{Admin, Api, Gateway, Lifecycle, Phase, Server, admin_router, router};
 use steadfast_coordination::{self as coordination, FileTokens, Leases};
 use steadfast_dispatch::service::{self, Services};
 use steadfast_dispatch::{Assembly, Parts, Task};
@@ -63,6 +63,7 @@ pub struct Platform {
     tasks: Vec<(&'static str, JoinHandle<()>)>,
     serving: JoinHandle<()>,
     office: JoinHandle<()>,
+    gateway: Gateway,
     /// Ends the admin listener, which goes last.
     close_office: oneshot::Sender<()>,
 }
@@ -150,8 +151,9 @@ impl Platform {
             ..steadfast_api::Options::default()
         };
         let services = assembly.services.clone();
+        let gateway = policies.gateway().clone();
         let api = Api::new(services.clone(), clock.clone(), lifecycle.clone(), api)
-            .behind(policies.gateway().clone());
+            .behind(gateway.clone());
         let gauges = metrics::Gauges::new(&storage, &assembly, &bus, &policies);
         let office = Admin::new(clock.clone(), lifecycle.clone(), gauges.render(render))
             .with_sagas(Arc::new(SagaOffice::new(assembly.saga.clone())))
@@ -191,6 +193,7 @@ impl Platform {
             tasks,
             serving,
             office,
+            gateway,
             close_office,
         })
     }
@@ -240,6 +243,7 @@ impl Platform {
         self.lifecycle.drain();
         // A listener that panicked has nothing left to serve.
         let _ = self.serving.await;
+        self.gateway.close();
         self.assembly.stop();
         let mut rest = Vec::new();
         for (name, task) in self.tasks {

@@ -282,8 +282,8 @@ fn rows(name: &str, lately: &Counters, month: &Counters, rows: &mut Vec<Value>) 
             "bound": bound,
             "last_5m": short,
             "last_30d": long,
-            "calls_30d": month.calls,
-            "met": long <= bound,
+            "attempts_30d": month.attempts,
+            "met": if indicator == "dep.timeout_rate" { long < bound } else { long <= bound },
         }));
     }
 }

@@ -85,8 +85,8 @@ fn indicators(slo: &Value, stock: &Value) {
         assert_eq!(row("dep.timeout_rate", of)["met"], true);
     }
     let retries = row("dep.retry_rate", "stock");
-    assert_eq!(retries["calls_30d"], stock["calls"]);
-    let rate = stock["retries"].as_f64().unwrap() / stock["calls"].as_f64().unwrap();
+    assert_eq!(retries["attempts_30d"], stock["attempts"]);
+    let rate = stock["retries"].as_f64().unwrap() / stock["attempts"].as_f64().unwrap();
     assert!((retries["last_30d"].as_f64().unwrap() - rate).abs() < 1e-9, "{retries}");
     assert_eq!(retries["met"], rate <= 0.05);
     let budgets = slo["error_budgets"].as_array().unwrap();

@@ -93,10 +93,7 @@ fn an_answer_in_time_passes_and_one_that_is_late_is_given_up_and_told() {
     assert_eq!(error.policy(), Some("timeout"));
     let records = world.recorder.take();
     assert_eq!(records[0].decision, Decision::TimedOut(reached));
-    assert_eq!(
-        records[0].to_string(),
-        "timeout stock: no answer within 100 ms (attempt, attempt 1)"
-    );
+    assert_eq!(records[0].to_string(), "timeout stock: no answer within 100 ms (attempt 1)");
     assert_eq!(world.sim.sim_clock().next_wake(), None, "the inner call is gone");
 }
 

@@ -46,7 +46,7 @@ fn work_is_dropped_at_its_limit_and_no_timer_stays() {
     });
     let reached = TimedOut { limit: ms(100), scope: Scope::Attempt, attempt: 2 };
     assert_eq!(outcome, (Err(reached), at(100)));
-    assert_eq!(reached.to_string(), "no answer within 100 ms (attempt, attempt 2)");
+    assert_eq!(reached.to_string(), "no answer within 100 ms (attempt 2)");
     assert_eq!(sim.sim_clock().next_wake(), None);
 }
 
