@@ -24,7 +24,7 @@
 //!   never sent. Callers give up most when things are worst, and a budget that refills then spends
 //!   the same attempt many times over; a refund would also come after its slice of the window, and
 //!   be there longer than the attempt was. The price is that such an attempt is missing for one
-//!   window. It errs to the side of fewer retries, always.
+//!   window: a doubt about an attempt is settled on the side of fewer retries.
 //!
 //! # When to use it, and when not
 //!
@@ -58,8 +58,9 @@
 //! # Limits
 //!
 //! The window slides in steps of a hundredth, so it covers the last 9.9 to 10 seconds. Any stretch
-//! of time as long as the window may therefore hold the extra attempts of one step more, never of
-//! a whole window more, than the rule says. Calls count when they begin; an attempt that is slow
+//! of time as long as the window may therefore hold the extra attempts of one step more than the
+//! rule says; where calls come in bursts that can be a few (15 were seen where 12 are allowed), but
+//! never a whole window's. Calls count when they begin; an attempt that is slow
 //! is not counted again.
 //!
 //! ```

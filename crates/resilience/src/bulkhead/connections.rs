@@ -10,6 +10,12 @@
 //! [`Options::wait`](super::Options::wait). **When not:** around one client for many hosts: idle
 //! connections to one would keep the others waiting.
 //!
+//! **Limits:** hyper's pool gives a request whatever comes first, a new connection or an idle one,
+//! and lets the other attempt go on in the background. Such an attempt keeps its place in the
+//! bulkhead's queue until its wait is over, so under load the queue fills with attempts that nobody
+//! needs. Bound the calls before the client as well (a [`Bulkhead`] with as many places), and this
+//! one hardly ever has to queue.
+//!
 //! ```
 //! use std::sync::Arc;
 //! use hyper_util::client::legacy::{Client, connect::HttpConnector};
