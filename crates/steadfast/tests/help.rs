@@ -32,6 +32,11 @@ const COMMANDS: &[&str] = &[
     "dead-letters show",
     "dead-letters replay",
     "dead-letters discard",
+    "policies",
+    "policies list",
+    "policies show",
+    "policies force",
+    "policies slo",
     "config",
     "config print",
     "config check",
@@ -164,7 +169,7 @@ fn a_configuration_that_does_not_add_up_fails_its_check_and_is_no_use_to_others(
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     let stderr = text(&output.stderr);
     assert!(stderr.contains("environment variable STEADFAST_LIMITS__ORDER: limits.order: "));
-    assert!(stderr.contains("raise it to at least 350ms"), "{stderr}");
+    assert!(stderr.contains("300 ms is not at least 350 ms, the sum of its parts"), "{stderr}");
     assert_eq!(check("print").status.code(), Some(2));
 }
 
