@@ -14,29 +14,48 @@ use crate::Timestamp;
 
 /// A point on a clock that only moves forward, as the time since that clock's own start.
 ///
-/// Deadlines, timeouts and measured durations use this, never a [`Timestamp`].
+/// Deadlines, timeouts and measured durations use this, never a [`Timestamp`]. Kept in whole
+/// nanoseconds, which end after 584 years: a moment beyond that is the last one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Monotonic(Duration);
+pub struct Monotonic(u64);
 
 impl Monotonic {
     /// From the time since the clock's start.
     #[must_use]
     pub const fn from_start(elapsed: Duration) -> Self {
-        Self(elapsed)
+        Self(nanos(elapsed))
+    }
+
+    /// From whole nanoseconds since the clock's start.
+    #[must_use]
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Whole nanoseconds since the clock's start.
+    #[must_use]
+    pub const fn as_nanos(self) -> u64 {
+        self.0
     }
 
     /// The time since the clock's start.
     #[must_use]
     pub const fn since_start(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.0)
     }
+}
+
+/// A length of time in nanoseconds, without 128-bit arithmetic; at most what fits.
+const fn nanos(length: Duration) -> u64 {
+    let seconds = length.as_secs().saturating_mul(1_000_000_000);
+    seconds.saturating_add(length.subsec_nanos() as u64)
 }
 
 impl Add<Duration> for Monotonic {
     type Output = Self;
 
     fn add(self, length: Duration) -> Self {
-        Self(self.0.saturating_add(length))
+        Self(self.0.saturating_add(nanos(length)))
     }
 }
 
@@ -45,7 +64,7 @@ impl Sub for Monotonic {
     type Output = Duration;
 
     fn sub(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 }
 
@@ -166,21 +185,22 @@ mod system {
 
     pub(super) struct System {
         clock: quanta::Clock,
-        start: quanta::Instant,
+        /// The raw reading that everything is counted from.
+        start: u64,
         tokio_start: std::sync::OnceLock<tokio::time::Instant>,
     }
 
     impl System {
         pub(super) fn new() -> Self {
             let clock = quanta::Clock::new();
-            let start = clock.now();
+            let start = clock.raw();
             Self { clock, start, tokio_start: std::sync::OnceLock::new() }
         }
     }
 
     impl Source for System {
         fn monotonic(&self) -> Monotonic {
-            Monotonic::from_start(self.clock.now().duration_since(self.start))
+            Monotonic::from_nanos(self.clock.delta_as_nanos(self.start, self.clock.raw()))
         }
 
         fn interval(&self) -> Interval {

@@ -73,6 +73,7 @@ impl<T, E> Tried<T, E> {
 
 impl Inner {
     /// The first guards: the deadline, and a place in the bulkhead if one is free.
+    #[inline]
     pub(super) fn enter(&self, now: Monotonic, context: Context) -> Result<Place<'_>, Refusal> {
         if let Some(deadline) = context.deadline {
             deadline.check(now, Duration::ZERO)?;
@@ -133,10 +134,10 @@ impl Inner {
             (Attempt { number, hedge, deadline }, Context { deadline, ..context });
         let answer = match given {
             None if context == Context::default() => Ok(call(attempt).await),
-            // A client may look at its context as soon as it is called.
-            None => Ok(context.scope(context.sync_scope(|| call(attempt))).await),
+            // Called inside, for a client may look at its context as soon as it is called.
+            None => Ok(context.scope(async move { call(attempt).await }).await),
             Some(limit) => {
-                let work = context.scope(context.sync_scope(|| call(attempt)));
+                let work = context.scope(async move { call(attempt).await });
                 let mut work = pin!(Within::new(work, limit));
                 poll_fn(|task| work.as_mut().poll(task, &self.clock)).await
             }
@@ -157,6 +158,7 @@ impl Inner {
     }
 
     /// The breaker's leave.
+    #[inline]
     fn pass(&self, now: Monotonic) -> Result<Option<Permit<&crate::breaker::Breaker>>, Refusal> {
         let Some(breaker) = &self.breaker else { return Ok(None) };
         let (permit, changed) = breaker.permit(now);
@@ -180,6 +182,7 @@ impl Inner {
 
     /// When the attempt is given up: at its own limit, or at that of all attempts or the caller's
     /// deadline, if that is earlier.
+    #[inline]
     fn given(&self, now: Monotonic, which: Which, context: Context) -> Option<timeout::Limit> {
         let own = self.timeout.as_ref().map(|timeout| timeout.limit(now));
         let limit = match (own, context.deadline) {
@@ -215,6 +218,7 @@ impl Inner {
     }
 
     /// Tells every part what came of an attempt.
+    #[inline]
     fn learn<T, E>(
         &self,
         started: Monotonic,

@@ -12,6 +12,7 @@ use crate::{Classify, Share};
 
 impl Inner {
     /// Whether the call that begins is to get a second attempt.
+    #[inline]
     pub(super) fn plan(&self, now: Monotonic, repeatable: bool, context: Context) -> Option<Plan> {
         self.hedger.as_ref().map(|hedger| hedger.plan(now, repeatable, context))
     }

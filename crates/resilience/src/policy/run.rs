@@ -105,6 +105,7 @@ where
 impl Inner {
     /// A call begins: when, in which context, and with which attempt. Its deadline is the
     /// caller's, or the end of all its attempts if that is earlier.
+    #[inline]
     fn begin<C>(&self, request: &Request<'_, C>) -> (Monotonic, Context, Which) {
         let number = request.attempt.unwrap_or(1);
         let unpaid = number > 1;
@@ -122,6 +123,7 @@ impl Inner {
     }
 
     /// The first attempt of a call is free, and counted as a call.
+    #[inline]
     fn deposit(&self, now: Monotonic, which: Which) {
         if let Some(budget) = self.budget.as_ref().filter(|_| !which.unpaid) {
             budget.deposit(now);
@@ -165,6 +167,7 @@ impl Inner {
     }
 
     /// The end of a call.
+    #[inline]
     fn finish<T, E>(&self, now: Monotonic, tried: Tried<T, E>) -> Result<T, Error<E>> {
         if let Some(objective) = &self.objective {
             objective.record(now, matches!(tried.class(), Class::Success | Class::Refusal));

@@ -51,7 +51,7 @@ use steadfast_time::Monotonic;
 
 /// The nanoseconds since the clock's start, without 128-bit arithmetic. Enough for 584 years.
 pub(crate) const fn nanos(now: Monotonic) -> u64 {
-    nanos_in(now.since_start())
+    now.as_nanos()
 }
 
 /// A length in nanoseconds, without 128-bit arithmetic; at most 584 years.
