@@ -56,5 +56,5 @@ pub(crate) const fn nanos(now: Monotonic) -> u64 {
 
 /// A length in nanoseconds, without 128-bit arithmetic; at most 584 years.
 pub(crate) const fn nanos_in(length: Duration) -> u64 {
-    length.as_secs().saturating_mul(1_000_000_000).saturating_add(length.subsec_nanos() as u64)
+    Monotonic::from_start(length).as_nanos()
 }
