@@ -2,7 +2,8 @@
 //!
 //! | chore | does |
 //! |---|---|
-//! | `test [--seeds N] [-- ARGS]` | all tests of the workspace, with all features |
+//! | `test [--seeds N] [--no-services] [-- ARGS]` | all tests of the workspace, with all features |
+//! | `services up\|down\|status` | the servers that tests of engines ask |
 //! | `loom` | the lock-free parts under every interleaving |
 //! | `tidy` | checks the repository's own rules |
 //! | `golden` | writes the golden files anew |
@@ -10,6 +11,7 @@
 
 mod golden;
 mod loom;
+mod services;
 mod test;
 mod tidy;
 
@@ -20,10 +22,19 @@ const USAGE: &str = "\
 Usage: cargo xtask <chore>
 
 Chores:
-  test [--seeds N] [-- ARGS]  run all tests of the workspace; ARGS go to `cargo test`
-  loom                        run the lock-free parts under every interleaving
-  tidy                        check the repository's own rules
-  golden                      write the golden files anew, then look at `git diff`
+  test [--seeds N] [--no-services] [-- ARGS]
+                run all tests of the workspace, with the servers that they need; ARGS go to
+                `cargo test`
+  services up [--only LIST]
+                start PostgreSQL, etcd (one node and three), ZooKeeper and five Redis nodes
+  services down [--only LIST]
+                stop them and remove their data
+  services status [--only LIST] [--json]
+                show each, and whether it answers
+                LIST: of postgres, etcd, etcd-cluster, zookeeper, redis; with commas
+  loom          run the lock-free parts under every interleaving
+  tidy          check the repository's own rules
+  golden        write the golden files anew, then look at `git diff`
 ";
 
 fn main() -> ExitCode {
@@ -33,6 +44,10 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["test", rest @ ..] => match test::Options::parse(rest) {
             Ok(options) => test::run(&root, &options),
+            Err(problem) => return usage(&problem),
+        },
+        ["services", rest @ ..] => match services::Options::parse(rest) {
+            Ok(options) => services::run(&root, &options),
             Err(problem) => return usage(&problem),
         },
         ["loom"] => loom::run(&root),

@@ -4,11 +4,18 @@
 //! `tests/`, examples (built), and the examples in docs and READMEs. A test that leaves something
 //! out prints a line that starts with `left out:`; these are gathered, so that a green run does
 //! not look like more than it is.
+//!
+//! The servers that tests of engines ask are started first, and stopped afterwards unless they
+//! ran before ([`crate::services`]). Where one cannot be had, its tests are left out; in an
+//! automatic build (`CI=true`), that is a failure.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
+
+use crate::services::kind::Kind;
+use crate::services::{self, Session};
 
 /// How many seeds the simulations try; read by their tests.
 const SEEDS: &str = "STEADFAST_SEEDS";
@@ -23,6 +30,7 @@ const LEFT_OUT: &str = "left out: ";
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Options {
     seeds: Option<u64>,
+    no_services: bool,
     rest: Vec<String>,
 }
 
@@ -41,6 +49,7 @@ impl Options {
                     let number = number.filter(|number| *number > 0);
                     options.seeds = Some(number.ok_or("--seeds needs a number above zero")?);
                 }
+                "--no-services" => options.no_services = true,
                 "--" => options.rest.extend(words.by_ref().map(|word| (*word).to_owned())),
                 other => return Err(format!("test: {other:?} is not understood")),
             }
@@ -62,16 +71,17 @@ impl Options {
 struct Totals {
     passed: u64,
     failed: u64,
-    left_out: BTreeSet<String>,
+    /// What was left out, and by how many tests.
+    left_out: BTreeMap<String, u64>,
 }
 
 impl Totals {
     /// Adds what a line of a test program's output says, if it says how it went.
     fn add(&mut self, line: &str) {
         if let Some(what) = line.strip_prefix(LEFT_OUT) {
-            self.left_out.insert(what.to_owned());
+            self.leave_out(what.to_owned());
         } else if let Some((test, why)) = ignored(line) {
-            self.left_out.insert(format!("{test}: {why}"));
+            self.leave_out(format!("{test}: {why}"));
         }
         let Some(summary) = line.strip_prefix("test result: ") else {
             return;
@@ -84,6 +94,37 @@ impl Totals {
         self.passed += count("passed");
         self.failed += count("failed");
     }
+
+    fn leave_out(&mut self, what: String) {
+        *self.left_out.entry(what).or_default() += 1;
+    }
+
+    /// How many tests were left out for want of a server, by the variable that they look for.
+    fn without(&self, variable: &str) -> u64 {
+        let what = format!("{variable} is not set");
+        self.left_out.get(&what).copied().unwrap_or(0)
+    }
+}
+
+/// The tests that were left out for want of a server, each kind with its reason.
+fn without_servers(totals: &Totals, session: Option<&Session>) -> Vec<String> {
+    let missing = session.map(|session| session.missing.as_slice()).unwrap_or_default();
+    let mut lines = Vec::new();
+    for kind in Kind::ALL {
+        let reason = missing.iter().find(|missing| missing.kind == kind);
+        let variables = kind.variables(&[]);
+        let tests: u64 = variables.iter().map(|(name, _)| totals.without(name)).sum();
+        if tests == 0 && reason.is_none() {
+            continue;
+        }
+        let why = match (reason, session) {
+            (Some(missing), _) => missing.why.as_str(),
+            (None, None) => "no services were wanted",
+            (None, Some(_)) => "its variable was taken away",
+        };
+        lines.push(format!("{tests} tests that ask {}: {why}", kind.name()));
+    }
+    lines
 }
 
 /// Whether a line belongs to the part in which a test program shows what its passing tests have
@@ -102,8 +143,16 @@ fn ignored(line: &str) -> Option<(&str, &str)> {
 /// Runs all tests; says whether all passed.
 ///
 /// # Errors
-/// Cargo did not start.
+/// Cargo did not start, or the servers could not be started or stopped at all.
 pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
+    let session = if options.no_services { None } else { Some(Session::begin(root)?) };
+    let result = run_with(root, options, session.as_ref());
+    let ended = session.map_or(Ok(()), Session::end);
+    let passed = result?;
+    ended.map(|()| passed)
+}
+
+fn run_with(root: &Path, options: &Options, session: Option<&Session>) -> io::Result<bool> {
     let mut cargo = crate::cargo();
     cargo.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     let (to_cargo, to_tests) = options.split();
@@ -112,6 +161,9 @@ pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
     cargo.current_dir(root).stdout(Stdio::piped());
     if let Some(seeds) = options.seeds {
         cargo.env(SEEDS, seeds.to_string());
+    }
+    for (name, value) in session.iter().flat_map(|session| &session.variables) {
+        cargo.env(name, value);
     }
     let mut child = cargo.spawn()?;
     let (mut totals, mut hidden) = (Totals::default(), false);
@@ -127,18 +179,28 @@ pub fn run(root: &Path, options: &Options) -> io::Result<bool> {
     }
     let status = child.wait()?;
     if std::env::var_os(DATA).is_none() {
-        let what = format!("the recorded days, because {DATA} does not say where they are");
-        totals.left_out.insert(what);
+        totals.leave_out(format!("the recorded days, because {DATA} does not say where they are"));
     }
     println!();
-    for what in &totals.left_out {
-        println!("{LEFT_OUT}{what}");
+    for (what, tests) in &totals.left_out {
+        match tests {
+            1 => println!("{LEFT_OUT}{what}"),
+            _ => println!("{LEFT_OUT}{what} ({tests} tests)"),
+        }
+    }
+    let without_servers = without_servers(&totals, session);
+    for line in &without_servers {
+        println!("{LEFT_OUT}{line}");
     }
     println!("{} passed, {} failed", totals.passed, totals.failed);
     if !status.success() && totals.failed == 0 {
         eprintln!("error: cargo test did not succeed although no test failed; see above");
     }
-    Ok(status.success())
+    let incomplete = services::in_ci() && !without_servers.is_empty();
+    if incomplete {
+        eprintln!("error: an automatic build leaves no server out (CI is set); see above");
+    }
+    Ok(status.success() && !incomplete)
 }
 
 #[cfg(test)]
@@ -160,9 +222,30 @@ mod tests {
         ] {
             totals.add(line);
         }
-        let left_out = ["b: a part of c", "d: ignored, without a reason", "day-4"];
-        let left_out = left_out.map(str::to_owned).into();
+        let left_out = [("b: a part of c", 1), ("d: ignored, without a reason", 1), ("day-4", 2)];
+        let left_out = left_out.map(|(what, tests)| (what.to_owned(), tests)).into();
         assert_eq!(totals, Totals { passed: 8, failed: 2, left_out });
+    }
+
+    #[test]
+    fn tests_without_their_server_are_counted_with_the_reason() {
+        let mut totals = Totals::default();
+        assert_eq!(without_servers(&totals, None), [""; 0]);
+        for line in [
+            "left out: STEADFAST_REDIS is not set",
+            "left out: STEADFAST_REDLOCK is not set",
+            "left out: STEADFAST_REDIS is not set",
+            "left out: STEADFAST_ETCD_CLUSTER is not set",
+        ] {
+            totals.add(line);
+        }
+        assert_eq!(
+            without_servers(&totals, None),
+            [
+                "1 tests that ask etcd-cluster: no services were wanted",
+                "3 tests that ask redis: no services were wanted",
+            ]
+        );
     }
 
     #[test]
@@ -180,10 +263,12 @@ mod tests {
     #[test]
     fn the_words_are_understood_or_refused() {
         let options = Options::parse(&["--seeds", "50", "--", "-p", "x"]).unwrap();
-        assert_eq!(options, Options { seeds: Some(50), rest: vec!["-p".into(), "x".into()] });
+        let rest = vec!["-p".into(), "x".into()];
+        assert_eq!(options, Options { seeds: Some(50), no_services: false, rest });
         assert_eq!(options.split(), (&options.rest[..], &[][..]));
         let options = Options::parse(&["--", "-p", "x", "--", "--nocapture"]).unwrap();
         assert_eq!(options.split().1, ["--nocapture"]);
+        assert!(Options::parse(&["--no-services"]).unwrap().no_services);
         for words in [&["--seeds"][..], &["--seeds", "many"], &["--seeds", "0"], &["--fast"]] {
             assert!(Options::parse(words).is_err(), "{words:?}");
         }

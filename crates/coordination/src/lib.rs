@@ -1,32 +1,43 @@
-//! Leases that yield fencing tokens.
+//! Fenced ownership on any engine.
 //!
-//! Some work must be done by one process at a time: one dispatcher per zone, one relay per
-//! journal. A [`Lease`] says who should do it, for a bounded time; its
-//! [`FencingToken`](steadfast_fencing::FencingToken) lets the storage tell whether that is still
-//! so. The lease makes it likely that there is one holder; the token makes it harmless when there
-//! are two.
+//! Some work must be done by one process at a time, or by at most N: one dispatcher per zone, one
+//! relay per journal. A lock says who should do it; it cannot say who *does*, for a process may stall
+//! in the middle of a step, and its next write is already on the way. So everything that is held here
+//! has a [`FencingToken`](steadfast_fencing::FencingToken), higher than those of all earlier holders,
+//! by which the storage refuses the late write. The lock makes two holders rare; the token makes them
+//! harmless.
 //!
-//! - [`Coordinator`] is the port: grant, renew, release. [`Embedded`] is the engine inside one
-//!   process; its tokens rise across restarts because a [`TokenStore`] keeps them.
-//! - [`Leases`] asks a coordinator for leases and checks that their length makes sense for the
-//!   clocks and the network at hand.
-//! - [`Lease`] is the guard: a token, a deadline, a future that completes when it is lost.
-//! - [`table`] is the protocol itself: a pure state machine.
+//! - [`port`] is what an engine can do: sessions, ordered entries, registers. [`engine`] has them:
+//!   `embedded`, `postgres`, `etcd`, `zookeeper`, `redis`, and `memory` for simulations. One
+//!   conformance suite (`conformance`) holds them to the same promises.
+//! - [`client`] keeps one session at an engine: renewals, guaranteed releases, losses that are
+//!   noticed. [`Guard`] is what a holder has.
+//! - [`recipe`] arranges entries and registers, once for all engines: [`Lock`], [`RwLock`],
+//!   [`Semaphore`], [`Election`], [`Sequence`], [`Counter`], membership.
+//! - [`quorum`] is the arithmetic of N, W, R and a replicated register; [`ring`] consistent hashing.
+//! - [`event`] says what happens, for metrics and logs.
 #![forbid(unsafe_code)]
 
-mod coordinator;
-mod embedded;
-mod lease;
+pub mod client;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+pub mod engine;
+pub mod event;
 pub mod limits;
 mod options;
-pub mod table;
-pub mod tokens;
+pub mod port;
+pub mod quorum;
+pub mod recipe;
+#[cfg(feature = "redlock")]
+pub mod redlock;
+pub mod ring;
 
-pub use coordinator::{Coordinator, Error, Grant};
-pub use embedded::Embedded;
-pub use lease::{Lease, Leases, Lost};
+pub use client::{Client, Guard, Keeper, Lost, Patience, Session, SessionLost, Stalls};
 pub use options::{Invalid, Options};
-pub use tokens::{FileTokens, MemoryTokens, TokenStore};
+pub use port::{Coordinator, Error, Name, NameError};
+pub use recipe::{
+    Counter, Election, Leader, Lock, Permit, ReadGuard, RwLock, Semaphore, Sequence,
+};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

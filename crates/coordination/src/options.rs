@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::limits::LENGTH_MAX;
+use crate::limits::{BACKOFF_MIN, CALL_MAX, LENGTH_MAX};
 
 /// The length of leases, and what it must outlast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,8 @@ pub struct Options {
     /// How much faster one clock may run than another, in parts per million. 500 is the fastest
     /// at which NTP implementations let a clock be corrected; twice that covers two of them.
     pub drift_ppm: u32,
-    /// How often [`crate::Leases::wait`] asks again at least.
+    /// How often whoever waits asks again at least, should the news that it is its turn be lost;
+    /// and how soon a holder learns that somebody else has ended its entry.
     pub ask_every: Duration,
 }
 
@@ -112,6 +113,29 @@ impl Options {
     #[must_use]
     pub fn renew_after(&self) -> Duration {
         (self.length / 3).min(self.usable() / 2)
+    }
+
+    /// The longest time that the process may stand still without giving up its session: what is
+    /// left of it, at least, when a renewal is sent. A clock that stands still with the process,
+    /// as when a virtual machine is suspended, does not show a deadline that has passed; the stall
+    /// does.
+    #[must_use]
+    pub fn stall_max(&self) -> Duration {
+        self.usable().saturating_sub(self.renew_after())
+    }
+
+    /// How long an answer is waited for before the same is asked again.
+    #[must_use]
+    pub fn call_limit(&self) -> Duration {
+        (self.usable() / 3).min(CALL_MAX).max(self.round_trip)
+    }
+
+    /// How long to wait before asking again after so many failures in a row: doubled each time, at
+    /// most [`Options::ask_every`]. Without chance: requests of one client do not come in herds.
+    #[must_use]
+    pub fn backoff(&self, failures: u32) -> Duration {
+        let factor = 1_u32.checked_shl(failures.min(31)).unwrap_or(u32::MAX);
+        BACKOFF_MIN.saturating_mul(factor).min(self.ask_every)
     }
 }
 

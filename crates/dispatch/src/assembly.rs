@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
-use steadfast_coordination::Leases;
+use steadfast_coordination::Client;
 use steadfast_journal::Journal;
 use steadfast_messaging::{Bus, Consumer, Relay, bus, consumer, relay};
 use steadfast_resilience::Invalid;
@@ -33,8 +33,8 @@ pub struct Parts<B> {
     pub ids: Ids,
     /// How messages travel.
     pub bus: Arc<B>,
-    /// Who may dispatch which zone.
-    pub leases: Leases,
+    /// Who may dispatch which zone. Its keeper is run by whoever made it.
+    pub coordination: Client,
     /// Who runs the dispatcher's policies.
     pub planner: Arc<dyn Planner>,
     /// The stock service.
@@ -115,7 +115,7 @@ impl Assembly {
     /// # Errors
     /// See [`Error`].
     pub fn new<B: Bus>(parts: Parts<B>) -> Result<Self, Error> {
-        let Parts { journal, clock, ids, bus, leases, stock, payment, policies, .. } = parts;
+        let Parts { journal, clock, ids, bus, coordination, stock, payment, policies, .. } = parts;
         let stock = Arc::new(Guarded::new(stock, policies.stock, clock.clone()));
         let payment = Arc::new(Guarded::new(payment, policies.payment, clock.clone()));
         let options = Options { journal: Some(policies.journal), ..parts.options };
@@ -128,7 +128,7 @@ impl Assembly {
         let workers = consumer.subscribe(&*bus, &[order::TOPIC], parts.lanes)?;
         let relay = Relay::new(journal.clone(), bus, clock.clone(), parts.relay);
         let relay_handle = relay.handle();
-        let mut dispatcher = Dispatcher::new(&services, leases).with_planner(parts.planner);
+        let mut dispatcher = Dispatcher::new(&services, coordination).with_planner(parts.planner);
         dispatcher.load().map_err(Error::Board)?;
         let ticker = dispatcher.ticker();
         let timers = Timers::new(journal, clock);

@@ -103,9 +103,16 @@ async fn damage_is_named_and_nothing_is_overwritten() {
             &["stock", "is damaged"],
         ),
         (
-            "the tokens are unreadable",
-            |data| fs::write(data.join("tokens"), "steadfast-tokens 1\nreserved 1\n").unwrap(),
-            &["tokens", "is damaged"],
+            "the coordination log is unreadable",
+            |data| {
+                for file in fs::read_dir(data.join("coordination")).unwrap() {
+                    let path = file.unwrap().path();
+                    if fs::metadata(&path).unwrap().len() > 8 {
+                        overwrite(&path, 0, b"no log");
+                    }
+                }
+            },
+            &["coordination"],
         ),
         (
             "a newer version was here",
@@ -165,7 +172,7 @@ async fn a_directory_that_is_not_ours_is_left_alone() {
 
 #[tokio::test]
 async fn a_part_that_is_missing_is_not_made_anew() {
-    for part in ["stock", "payment", "orders", "tokens"] {
+    for part in ["stock", "payment", "orders", "coordination"] {
         println!("without {part}");
         let home = used().await;
         let path = home.data().join(part);

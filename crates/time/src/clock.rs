@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures::FutureExt;
 use futures::future::{Either, select};
 
-use crate::Timestamp;
+use crate::interval::Interval;
+use crate::timestamp::Timestamp;
+use crate::wall::{Disciplined, Status, Uncertainty};
 
 /// A point on a clock that only moves forward, as the time since that clock's own start.
 ///
@@ -68,15 +70,6 @@ impl Sub for Monotonic {
     }
 }
 
-/// A wall-clock reading that admits its error: the true time lies in `[earliest, latest]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Interval {
-    /// The true time is not before this.
-    pub earliest: Timestamp,
-    /// The true time is not after this.
-    pub latest: Timestamp,
-}
-
 /// A wait that ends at a moment of one [`Clock`].
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -91,6 +84,11 @@ pub trait Source: Send + Sync {
 
     /// Completes once [`Source::monotonic`] has reached `deadline`.
     fn sleep_until(&self, deadline: Monotonic) -> Sleep;
+
+    /// What the error bound of [`Source::interval`] rests on at this moment.
+    fn status(&self) -> Status {
+        Status::Assumed
+    }
 }
 
 /// The wait took longer than it was allowed to.
@@ -117,10 +115,27 @@ impl Clock {
         Self { source }
     }
 
-    /// The operating system's clocks. Waiting needs a tokio runtime with its timer enabled.
+    /// The operating system's clocks, the date with an assumed error of
+    /// [`wall::DEFAULT_ERROR`](crate::wall::DEFAULT_ERROR). Waiting needs a tokio runtime with its
+    /// timer enabled.
     #[must_use]
     pub fn system() -> Self {
         Self::new(Arc::new(system::System::new()))
+    }
+
+    /// The operating system's clocks, the date with the error that `uncertainty` knows:
+    /// [`wall::Kernel`](crate::wall::Kernel), [`ntp::Ntp`](crate::ntp::Ntp) or
+    /// [`wall::Assumed`](crate::wall::Assumed).
+    #[must_use]
+    pub fn system_with(uncertainty: impl Uncertainty + 'static) -> Self {
+        Self::system().disciplined(Arc::new(uncertainty))
+    }
+
+    /// This clock, but with dates from `uncertainty`, which is shown the middle of this clock's
+    /// intervals. Monotonic readings and waits stay as they are. Works on simulated clocks too.
+    #[must_use]
+    pub fn disciplined(&self, uncertainty: Arc<dyn Uncertainty>) -> Self {
+        Self::new(Arc::new(Disciplined::new(self.clone(), uncertainty)))
     }
 
     /// A reading that never goes back, for durations and deadlines.
@@ -132,15 +147,19 @@ impl Clock {
     /// The best single guess at the date: the middle of [`Clock::interval`].
     #[must_use]
     pub fn now(&self) -> Timestamp {
-        let Interval { earliest, latest } = self.source.interval();
-        let half = (latest.as_micros() - earliest.as_micros()) / 2;
-        Timestamp::from_micros(earliest.as_micros() + half)
+        self.source.interval().middle()
     }
 
     /// The date with its error bound.
     #[must_use]
     pub fn interval(&self) -> Interval {
         self.source.interval()
+    }
+
+    /// What the error bound of [`Clock::interval`] rests on at this moment.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.source.status()
     }
 
     /// Waits for a length of time.
@@ -173,11 +192,8 @@ mod system {
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use super::{Interval, Monotonic, Sleep, Source};
-    use crate::Timestamp;
-
-    /// How far the wall clock is assumed to be off. NTP over the internet keeps within some tens
-    /// of milliseconds; the kernel's own bound replaces this once it is read.
-    const ASSUMED_ERROR: Duration = Duration::from_millis(100);
+    use crate::timestamp::Timestamp;
+    use crate::wall::DEFAULT_ERROR;
 
     /// Whoever sleeps for longer sleeps for ever: an operating system's moments end some centuries
     /// from now on one, sooner on another, and to count beyond their end would be a panic.
@@ -207,7 +223,7 @@ mod system {
             let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let micros = i64::try_from(since.as_micros()).unwrap_or(i64::MAX);
             let now = Timestamp::from_micros(micros);
-            Interval { earliest: now - ASSUMED_ERROR, latest: now + ASSUMED_ERROR }
+            Interval { earliest: now - DEFAULT_ERROR, latest: now + DEFAULT_ERROR }
         }
 
         fn sleep_until(&self, deadline: Monotonic) -> Sleep {

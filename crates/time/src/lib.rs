@@ -4,12 +4,17 @@
 //! sooner or later: wall clocks jump, drift and disagree. So everything in Steadfast takes a
 //! [`Clock`], and this crate is the only place that asks the operating system for the time.
 //!
-//! - [`Clock`] gives durations ([`Clock::monotonic`]) and dates ([`Clock::now`],
-//!   [`Clock::interval`]) and lets a task wait ([`Clock::sleep`]).
-//! - [`sim`] holds a clock that moves only when told to and an executor that moves it: a day of
-//!   waiting takes milliseconds and comes out the same each time.
-//! - [`Timestamp`] is a point on the wall clock, in microseconds, written as RFC 3339.
-//! - [`Ids`] makes time-ordered UUIDs (version 7) from a seedable source.
+//! | room | what is there |
+//! |---|---|
+//! | [`Clock`], [`Monotonic`], [`Timestamp`], [`Interval`] | durations, dates with their error, waits |
+//! | [`wall`], [`ntp`] | where the error comes from: assumed, the kernel, several NTP servers |
+//! | [`commit_wait()`] | dates in the order in which things happened |
+//! | [`health`] | a node with a bad clock takes itself out, and comes back |
+//! | [`logical`] | Lamport, vector and hybrid clocks |
+//! | [`snowflake`], [`Ids`] | unique numbers and UUIDs that sort by time |
+//! | [`stall`] | when this process did not run |
+//! | [`durable`] | a number that never comes back lower, across restarts |
+//! | [`sim`] | clocks that move only when told to, and the executor that moves them |
 //!
 //! ```
 //! use std::time::Duration;
@@ -24,15 +29,28 @@
 //! });
 //! assert_eq!(slept, Duration::from_secs(86_400));
 //! ```
-#![forbid(unsafe_code)]
+// One module calls C (`wall::kernel::adjtimex`) and says why; everywhere else unsafe code is denied.
+#![deny(unsafe_code)]
 
 mod clock;
+mod commit_wait;
+pub mod durable;
+pub mod health;
 mod ids;
+mod interval;
+pub mod limits;
+pub mod logical;
+pub mod ntp;
 pub mod sim;
+pub mod snowflake;
+pub mod stall;
 mod timestamp;
+pub mod wall;
 
-pub use clock::{Clock, Elapsed, Interval, Monotonic, Sleep, Source};
+pub use clock::{Clock, Elapsed, Monotonic, Sleep, Source};
+pub use commit_wait::{TooUncertain, assign, commit_wait, commit_wait_within, wait_past};
 pub use ids::Ids;
+pub use interval::{Interval, Offset};
 pub use timestamp::{Timestamp, TimestampError};
 
 pub use uuid::Uuid;

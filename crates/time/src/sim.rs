@@ -5,161 +5,29 @@
 //! what is in flight), and only then moves the clock to the next wait that ends. With seeded
 //! randomness the same program gives the same run, byte for byte.
 //!
+//! Several hosts share one true time: [`SimClock::host`] makes a clock that drifts, jumps, stands
+//! off and stops on its own ([`SimClock::pause`]), all in the same simulation.
+//!
 //! A crash is `drop(simulation)`: every task is gone at the point where it waited. What survives
 //! is what the caller kept outside, for example the memory engine of the journal.
 
-use std::collections::BTreeMap;
+mod clock;
+
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
 use futures::executor::LocalPool;
 use futures::task::LocalSpawnExt;
 
-use crate::clock::{Clock, Interval, Monotonic, Sleep, Source};
+pub use clock::SimClock;
+
+use crate::clock::{Clock, Monotonic};
 use crate::timestamp::Timestamp;
 
 /// Simulated days start here unless told otherwise: 2026-01-01T00:00:00Z.
 pub const DEFAULT_START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
-
-#[derive(Debug)]
-struct State {
-    elapsed: Duration,
-    start: Timestamp,
-    /// How far this host's wall clock is off, in microseconds.
-    skew_micros: i64,
-    error: Duration,
-    /// Waiting tasks by (end of the wait, order of arrival).
-    sleepers: BTreeMap<(Duration, u64), Waker>,
-    next_sleeper: u64,
-}
-
-/// A clock for simulations. Clones are the same clock.
-#[derive(Clone, Debug)]
-pub struct SimClock {
-    state: Arc<Mutex<State>>,
-}
-
-impl SimClock {
-    /// A clock that stands at `start`.
-    #[must_use]
-    pub fn starting_at(start: Timestamp) -> Self {
-        Self {
-            state: Arc::new(Mutex::new(State {
-                elapsed: Duration::ZERO,
-                start,
-                skew_micros: 0,
-                error: Duration::ZERO,
-                sleepers: BTreeMap::new(),
-                next_sleeper: 0,
-            })),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// This clock as the handle that everything takes.
-    #[must_use]
-    pub fn clock(&self) -> Clock {
-        Clock::new(Arc::new(self.clone()))
-    }
-
-    /// Makes the wall clock jump by `micros` (either way) without moving the monotonic one.
-    pub fn jump_wall(&self, micros: i64) {
-        let mut state = self.state();
-        state.skew_micros = state.skew_micros.saturating_add(micros);
-    }
-
-    /// Sets the error bound that [`Clock::interval`] admits.
-    pub fn set_error(&self, error: Duration) {
-        self.state().error = error;
-    }
-
-    /// Moves both clocks forward and wakes what has waited long enough.
-    pub fn advance(&self, length: Duration) {
-        let to = self.state().elapsed.saturating_add(length);
-        self.advance_to(Monotonic::from_start(to));
-    }
-
-    /// Moves both clocks forward to `moment`; does nothing when it has passed.
-    pub fn advance_to(&self, moment: Monotonic) {
-        let mut state = self.state();
-        state.elapsed = state.elapsed.max(moment.since_start());
-        let after = (state.elapsed, u64::MAX);
-        let later = state.sleepers.split_off(&after);
-        let due = std::mem::replace(&mut state.sleepers, later);
-        drop(state);
-        for waker in due.into_values() {
-            waker.wake();
-        }
-    }
-
-    /// When the next wait ends.
-    #[must_use]
-    pub fn next_wake(&self) -> Option<Monotonic> {
-        let state = self.state();
-        state.sleepers.keys().next().map(|(end, _)| Monotonic::from_start(*end))
-    }
-}
-
-impl Source for SimClock {
-    fn monotonic(&self) -> Monotonic {
-        Monotonic::from_start(self.state().elapsed)
-    }
-
-    fn interval(&self) -> Interval {
-        let state = self.state();
-        let micros = (state.start + state.elapsed).as_micros().saturating_add(state.skew_micros);
-        let now = Timestamp::from_micros(micros);
-        Interval { earliest: now - state.error, latest: now + state.error }
-    }
-
-    fn sleep_until(&self, deadline: Monotonic) -> Sleep {
-        Box::pin(SimSleep { clock: self.clone(), deadline: deadline.since_start(), key: None })
-    }
-}
-
-struct SimSleep {
-    clock: SimClock,
-    deadline: Duration,
-    key: Option<(Duration, u64)>,
-}
-
-impl Future for SimSleep {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        let clock = self.clock.clone();
-        let mut state = clock.state();
-        let before = self.key.take().and_then(|key| state.sleepers.remove(&key));
-        let is_over = state.elapsed >= self.deadline;
-        if !is_over {
-            let key = (self.deadline, state.next_sleeper);
-            state.next_sleeper += 1;
-            state.sleepers.insert(key, context.waker().clone());
-            self.key = Some(key);
-        }
-        // Not under the lock: a waker may be a task's last handle, and what that drops may ask for
-        // the time.
-        drop(state);
-        drop(before);
-        if is_over { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-impl Drop for SimSleep {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            let before = self.clock.state().sleepers.remove(&key);
-            drop(before);
-        }
-    }
-}
 
 type IdleHook = Box<dyn FnMut() -> bool>;
 
@@ -228,8 +96,8 @@ impl Simulation {
         }
     }
 
-    /// Settles, then moves the clock to the next wait that ends, but not past `limit`. Says
-    /// whether there was one.
+    /// Settles, then moves the clock to the next wait that ends, but not past `limit` (in true
+    /// time). Says whether there was one.
     pub fn step(&mut self, limit: Monotonic) -> bool {
         self.settle();
         match self.clock.next_wake() {
@@ -241,7 +109,7 @@ impl Simulation {
         }
     }
 
-    /// Runs everything that happens up to `moment`, and leaves the clock there.
+    /// Runs everything that happens up to `moment` of true time, and leaves the clock there.
     pub fn run_until(&mut self, moment: Monotonic) {
         while self.step(moment) {}
         self.clock.advance_to(moment);
@@ -250,7 +118,7 @@ impl Simulation {
 
     /// Runs everything that happens within `length` from now.
     pub fn run_for(&mut self, length: Duration) {
-        let end = self.clock.monotonic() + length;
+        let end = self.clock.true_elapsed() + length;
         self.run_until(end);
     }
 

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 use steadfast_api::{Api, Lifecycle, Options, router};
-use steadfast_coordination::{self as coordination, Leases, MemoryTokens};
+use steadfast_coordination::engine::memory::Memory;
+use steadfast_coordination::{self as coordination, Client};
 use steadfast_dispatch::names::OrderId;
 use steadfast_dispatch::order::{Item, Money};
 use steadfast_dispatch::policies::Policies;
@@ -65,9 +66,9 @@ impl City {
         let clock = Clock::system();
         let (journal, writer) = Journal::new(memory::Engine::new(), clock.clone());
         let writer = writer.spawn("journal").unwrap();
-        let coordinator = coordination::Embedded::open(MemoryTokens::new(), clock.clone()).unwrap();
+        let coordinator = Arc::new(Memory::new(clock.clone()));
         let leases = coordination::Options::default();
-        let leases = Leases::new(Arc::new(coordinator), clock.clone(), leases).unwrap();
+        let (coordination, keeper) = Client::new(coordinator, clock.clone(), leases).unwrap();
         let bus = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let policies = Policies::standard(&clock);
         let mut assembly = Assembly::new(Parts {
@@ -75,7 +76,7 @@ impl City {
             clock: clock.clone(),
             ids: Ids::from_entropy(),
             bus: Arc::clone(&bus),
-            leases,
+            coordination,
             planner: Arc::new(Inline),
             stock: Arc::new(Agreeable),
             payment: Arc::new(Agreeable),
@@ -88,6 +89,7 @@ impl City {
         .unwrap();
         bus.open();
         let mut tasks = JoinSet::new();
+        tasks.spawn(keeper.run());
         for task in assembly.tasks.drain(..) {
             tasks.spawn(async move {
                 if let Err(error) = task.work.await {

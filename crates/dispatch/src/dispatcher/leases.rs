@@ -1,11 +1,12 @@
-//! The leases on zones: asked for, kept alive, lost and asked for again.
+//! The leases on zones: asked for, held, lost and asked for again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::future::{AbortHandle, Abortable, BoxFuture, FutureExt};
 use futures::stream::{FuturesUnordered, StreamExt};
-use steadfast_coordination::{Error, Lease, Leases};
+use steadfast_coordination::port::{Error, Name};
+use steadfast_coordination::{Client, Guard, Patience};
 use steadfast_fencing::FencingToken;
 
 use crate::names::ZoneId;
@@ -17,25 +18,25 @@ pub(super) enum Change {
 }
 
 enum Event {
-    Answered(ZoneId, Result<Lease, Error>),
+    Answered(ZoneId, Result<Guard, Error>),
     Ended(ZoneId),
 }
 
 enum Hold {
     Asked,
-    Held(Arc<Lease>, AbortHandle),
+    Held(Arc<Guard>, AbortHandle),
 }
 
-/// One lease per zone.
+/// One lock per zone, all under the client's one session.
 pub(super) struct ZoneLeases {
-    leases: Leases,
+    client: Client,
     zones: HashMap<ZoneId, Hold>,
     events: FuturesUnordered<BoxFuture<'static, Event>>,
 }
 
 impl ZoneLeases {
-    pub(super) fn new(leases: Leases) -> Self {
-        Self { leases, zones: HashMap::new(), events: FuturesUnordered::new() }
+    pub(super) fn new(client: Client) -> Self {
+        Self { client, zones: HashMap::new(), events: FuturesUnordered::new() }
     }
 
     /// Asks for the leases on zones that have not been asked for yet.
@@ -49,39 +50,39 @@ impl ZoneLeases {
 
     fn ask(&mut self, zone: ZoneId) {
         self.zones.insert(zone.clone(), Hold::Asked);
-        let leases = self.leases.clone();
+        let client = self.client.clone();
         let ask = async move {
-            let answer = leases.wait(&zone.resource()).await;
+            let answer = wait(&client, &zone).await;
             Event::Answered(zone, answer)
         };
         self.events.push(ask.boxed());
     }
 
-    fn hold(&mut self, zone: ZoneId, lease: Lease) {
-        let lease = Arc::new(lease);
+    fn hold(&mut self, zone: ZoneId, guard: Guard) {
+        let guard = Arc::new(guard);
         let (abort, registration) = AbortHandle::new_pair();
-        self.zones.insert(zone.clone(), Hold::Held(Arc::clone(&lease), abort));
-        let keep = async move { lease.keep_alive().await };
-        let kept = async move {
+        self.zones.insert(zone.clone(), Hold::Held(Arc::clone(&guard), abort));
+        let lost = async move { guard.lost().await };
+        let ended = async move {
             // Aborted or lost, the end is the same.
-            let _ = Abortable::new(keep, registration).await;
+            let _ = Abortable::new(lost, registration).await;
             Event::Ended(zone)
         };
-        self.events.push(kept.boxed());
+        self.events.push(ended.boxed());
     }
 
     /// The token to write with, as long as the lease may be relied on.
     pub(super) fn token(&self, zone: &ZoneId) -> Option<FencingToken> {
         match self.zones.get(zone) {
-            Some(Hold::Held(lease, _)) => lease.check().ok(),
+            Some(Hold::Held(guard, _)) => guard.check().ok(),
             _ => None,
         }
     }
 
     /// The storage has seen a later owner: gives the lease up, whatever it says itself.
     pub(super) fn deposed(&mut self, zone: &ZoneId) {
-        if let Some(Hold::Held(_, keep_alive)) = self.zones.get(zone) {
-            keep_alive.abort();
+        if let Some(Hold::Held(_, watched)) = self.zones.get(zone) {
+            watched.abort();
         }
     }
 
@@ -89,13 +90,13 @@ impl ZoneLeases {
     pub(super) async fn next(&mut self) -> Change {
         loop {
             match self.events.next().await {
-                Some(Event::Answered(zone, Ok(lease))) => {
-                    let token = lease.token();
-                    self.hold(zone.clone(), lease);
+                Some(Event::Answered(zone, Ok(guard))) => {
+                    let token = guard.token();
+                    self.hold(zone.clone(), guard);
                     return Change::Held { zone, token };
                 }
                 Some(Event::Answered(zone, Err(error))) => {
-                    // Only a name that cannot be leased ends the wait; it will stay so.
+                    // It stays so: the name cannot be leased, or the client has been shut down.
                     tracing::error!(%zone, %error, "the zone cannot be dispatched");
                 }
                 Some(Event::Ended(zone)) => {
@@ -104,6 +105,22 @@ impl ZoneLeases {
                 }
                 None => futures::future::pending().await,
             }
+        }
+    }
+}
+
+/// Waits for the lease on a zone for as long as it takes: through a server that refuses, a node in
+/// quarantine, an operator who takes its place in the line away.
+async fn wait(client: &Client, zone: &ZoneId) -> Result<Guard, Error> {
+    let name = Name::new(zone.resource())?;
+    loop {
+        match client.lock(&name).acquire(Patience::Forever).await {
+            Err(error @ (Error::Closed | Error::Name(_))) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%zone, %error, "no lease yet; asking again");
+                client.clock().sleep(client.options().ask_every).await;
+            }
+            Ok(guard) => return Ok(guard),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt};
 use futures::select_biased;
 use futures::stream::{FuturesUnordered, StreamExt};
-use steadfast_coordination::Leases;
+use steadfast_coordination::Client;
 use steadfast_journal::Position;
 use steadfast_time::Monotonic;
 use tokio::sync::{mpsc, oneshot};
@@ -77,13 +77,14 @@ impl Ticker {
 }
 
 impl Dispatcher {
-    /// A dispatcher that holds the zones by these leases.
+    /// A dispatcher that holds the zones by the leases of a coordination client, whose keeper has to
+    /// run beside it.
     #[must_use]
-    pub fn new(services: &Services, leases: Leases) -> Self {
+    pub fn new(services: &Services, client: Client) -> Self {
         let core = Arc::clone(&services.core.0);
         let (sender, ticks) = mpsc::channel(1);
         Self {
-            leases: ZoneLeases::new(leases),
+            leases: ZoneLeases::new(client),
             core,
             seen: None,
             rounds: BTreeMap::new(),

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use steadfast_coordination::{self as coordination, Leases, MemoryTokens};
+use steadfast_coordination::engine::memory::Memory;
+use steadfast_coordination::{self as coordination, Client};
 use steadfast_dispatch::geo::Location;
 use steadfast_dispatch::names::{OrderId, TenantId};
 use steadfast_dispatch::order::{Item, Money, PlaceOrder, Status};
@@ -54,10 +55,11 @@ impl Shop {
         let clock = sim.clock();
         let (journal, mut writer) = Journal::new(memory::Engine::default(), clock.clone());
         sim.on_idle(move || writer.run_once().unwrap() > 0);
-        let coordinator =
-            coordination::Embedded::open(MemoryTokens::default(), clock.clone()).unwrap();
-        let leases = coordination::Options::default();
-        let leases = Leases::new(Arc::new(coordinator), clock.clone(), leases).unwrap();
+        let coordinator = Arc::new(Memory::new(clock.clone()));
+        let options_of_leases = coordination::Options::default();
+        let (coordination, keeper) =
+            Client::new(coordinator, clock.clone(), options_of_leases).unwrap();
+        sim.spawn(keeper.run());
         let bus = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let heard = Arc::new(Heard::default());
         let listener: Arc<dyn Listener> = heard.clone();
@@ -70,7 +72,7 @@ impl Shop {
             clock,
             ids: Ids::seeded(seed),
             bus: Arc::clone(&bus),
-            leases,
+            coordination,
             planner: Arc::new(Inline),
             stock: stock.clone(),
             payment: payment.clone(),

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_coordination::{self as coordination, Leases, MemoryTokens};
+use steadfast_coordination::engine::memory::Memory;
+use steadfast_coordination::{self as coordination, Client};
 use steadfast_dispatch::courier::{Heartbeat, Liveness, ShiftRequest};
 use steadfast_dispatch::geo::Location;
 use steadfast_dispatch::names::{CourierId, OrderId, TenantId};
@@ -36,7 +37,7 @@ pub struct City {
     near_is_silent: Rc<Cell<bool>>,
     orders: u32,
     journal: Journal,
-    leases: Leases,
+    coordination: Client,
     _assembly: Assembly,
 }
 
@@ -57,11 +58,10 @@ impl City {
             writers.iter_mut().map(commit).sum::<usize>() > 0
         });
         let sandbox = Sandbox::open(stock, payment, &clock, sandbox::Options::default());
-        let coordinator =
-            coordination::Embedded::open(MemoryTokens::default(), clock.clone()).unwrap();
-        let leases =
-            Leases::new(Arc::new(coordinator), clock.clone(), coordination::Options::default())
-                .unwrap();
+        let coordinator = Arc::new(Memory::new(clock.clone()));
+        let (coordination, keeper) =
+            Client::new(coordinator, clock.clone(), coordination::Options::default()).unwrap();
+        sim.spawn(keeper.run());
         let recorder = Arc::new(Recorder::default());
         let bus = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let policies = Policies::standard(&clock);
@@ -70,7 +70,7 @@ impl City {
             clock: clock.clone(),
             ids: Ids::seeded(1),
             bus: Arc::clone(&bus),
-            leases: leases.clone(),
+            coordination: coordination.clone(),
             planner: Arc::new(Inline),
             stock: Arc::new(sandbox.stock.clone()),
             payment: Arc::new(sandbox.payment.clone()),
@@ -97,7 +97,7 @@ impl City {
             near_is_silent,
             orders: 0,
             journal: orders,
-            leases,
+            coordination,
             _assembly: assembly,
         };
         for (name, metres) in [(NEAR, 0.0), (FAR, 1_000.0)] {
@@ -148,7 +148,7 @@ impl City {
     pub fn standby(&self) -> Services {
         let (journal, clock) = (self.journal.clone(), self.sim.clock());
         let services = Services::new(journal, clock, Ids::seeded(2), Options::default());
-        let dispatcher = Dispatcher::new(&services, self.leases.clone());
+        let dispatcher = Dispatcher::new(&services, self.coordination.clone());
         self.sim.spawn(async move { dispatcher.run().await.unwrap() });
         services
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use fastrand::Rng;
 use futures::future::{BoxFuture, FutureExt};
-use steadfast_coordination::{self as coordination, Leases, MemoryTokens};
+use steadfast_coordination::engine::memory::{self as coordinator, Memory};
+use steadfast_coordination::{self as coordination, Client};
 use steadfast_dispatch::names::ZoneId;
 use steadfast_dispatch::policies::Policies;
 use steadfast_dispatch::policy::{Plan, Policy, Snapshot};
@@ -125,7 +126,7 @@ pub struct Disks {
     pub orders: Disk,
     pub stock: Disk,
     pub payment: Disk,
-    tokens: MemoryTokens,
+    coordination: coordinator::Disk,
 }
 
 impl Disks {
@@ -272,15 +273,16 @@ impl World {
         if trouble {
             sandbox.faults.set_all(self.scenario.provider);
         }
-        let coordinator = coordination::Embedded::open(self.disks.tokens.clone(), clock.clone())
-            .map_err(|error| error.to_string())?;
+        let coordinator = Arc::new(Memory::open(&self.disks.coordination, clock.clone()));
         let lease = coordination::Options {
             length: self.scenario.lease,
             ask_every: Duration::from_millis(200),
             ..coordination::Options::default()
         };
-        let leases = Leases::new(Arc::new(coordinator), clock.clone(), lease)
-            .map_err(|error| error.to_string())?;
+        // Two processes: each has its own session, and stalls with its keeper.
+        let client = || Client::new(coordinator.clone(), clock.clone(), lease);
+        let (first_client, first_keeper) = client().map_err(|error| error.to_string())?;
+        let (second_client, second_keeper) = client().map_err(|error| error.to_string())?;
         let faults = if trouble { self.scenario.bus } else { chaos::Faults::NONE };
         let embedded = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let chaos =
@@ -299,7 +301,7 @@ impl World {
             clock: clock.clone(),
             ids: Ids::seeded(seed),
             bus: Arc::clone(&chaos),
-            leases: leases.clone(),
+            coordination: first_client,
             planner: Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking }),
             stock: Arc::new(sandbox.stock.clone()),
             payment: Arc::new(sandbox.payment.clone()),
@@ -337,9 +339,12 @@ impl World {
         let second = Services::new(journal.clone(), clock.clone(), Ids::seeded(seed ^ 5), options);
         let planner =
             || Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking });
-        let standby = Dispatcher::new(&second, leases).with_planner(planner());
+        let standby = Dispatcher::new(&second, second_client).with_planner(planner());
         let (first_switch, second_switch) = (Switch::default(), Switch::default());
         let standby = Pausable::new(standby.run(), second_switch.clone(), clock.clone());
+        for (keeper, switch) in [(first_keeper, &first_switch), (second_keeper, &second_switch)] {
+            sim.spawn(Pausable::new(keeper.run(), switch.clone(), clock.clone()));
+        }
         for task in assembly.tasks.drain(..) {
             let switch =
                 if task.name == "dispatcher" { first_switch.clone() } else { Switch::default() };

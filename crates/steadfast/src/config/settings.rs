@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::error::Problem;
 use super::value::{
-    Adaptive, Concurrency, Distribution, Duplicates, Length, Locations, LogFormat, OrOff, Policy,
-    Provider, Routes, Setting, Share, Size, Store, Window,
+    Adaptive, Concurrency, Coordination, Distribution, Duplicates, Length, Locations, LogFormat,
+    OrOff, Policy, Provider, Routes, Setting, Share, Size, Store, Window,
 };
 
 /// What a section or a key says about itself.
@@ -132,6 +132,11 @@ settings! {
         data: PathBuf = PathBuf::from("steadfast-data");
         /// Where everything is stored.
         store: Store = Store::Sqlite;
+        /// Who grants leases on zones and other ownership: the engine in this process, which other
+        /// processes of the machine reach through `coordination.sock` in the data directory, or a
+        /// server of that kind. A password in the URL belongs into the environment:
+        /// `STEADFAST_COORDINATION`.
+        coordination: Coordination = Coordination::Embedded;
         ..http: Http;
         ..limits: Limits;
         ..orders: Orders;

@@ -2,8 +2,8 @@
 //!
 //! Each journal looks after its own directory. What none of them can see is the whole: a
 //! directory of somebody else that holds no journal yet, and one from which a part has gone. A
-//! missing ledger that is made anew forgets what it holds for whom, and missing tokens start
-//! again from 1, which every zone would refuse. So neither is made anew.
+//! missing ledger that is made anew forgets what it holds for whom, and a coordination log that is
+//! made anew gives tokens from 1, which every zone would refuse. So neither is made anew.
 //!
 //! The parts are made in a fixed order, and the first event comes after all of them. A start
 //! that was cut short is therefore told apart from a part that was there and is not any more.
@@ -16,11 +16,15 @@ use steadfast_journal::{Position, StorageError, Store};
 /// The file that makes a directory a journal.
 const DATABASE: &str = "journal.db";
 
-/// The file of reserved fencing tokens.
-pub(super) const TOKENS: &str = "tokens";
+/// The folder of the embedded coordination engine.
+pub(super) const COORDINATION: &str = "coordination";
+
+/// Where that engine is served to other processes of the machine.
+pub(super) const COORDINATION_SOCKET: &str = "coordination.sock";
 
 /// What else may lie where a data directory is yet to be made.
-const HARMLESS: [&str; 3] = ["lost+found", TOKENS, "tokens.new"];
+const HARMLESS: [&str; 4] =
+    ["lost+found", COORDINATION, COORDINATION_SOCKET, "coordination.sock.lock"];
 
 /// Looks at a directory before anything is made in it. `journals` are its parts, in the order in
 /// which they are made.
@@ -34,17 +38,22 @@ pub(super) fn check(data: &Path, journals: &[&str]) -> Result<(), StorageError> 
     }
 }
 
-/// Looks for the rest, once the journal that is made first is open.
+/// Looks for the rest, once the journal that is made first is open. A server that coordinates keeps
+/// its data itself.
 pub(super) fn check_rest(
     data: &Path,
     journals: &[&str],
     first: &dyn Store,
+    has_coordination: bool,
 ) -> Result<(), StorageError> {
     if first.head()?.position == Position::START {
         return Ok(());
     }
     all_are_there(data, journals)?;
-    if data.join(TOKENS).exists() { Ok(()) } else { Err(missing(data, TOKENS)) }
+    if has_coordination && !data.join(COORDINATION).exists() {
+        return Err(missing(data, COORDINATION));
+    }
+    Ok(())
 }
 
 fn database(data: &Path, journal: &str) -> PathBuf {

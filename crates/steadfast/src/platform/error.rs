@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use steadfast_api::server;
-use steadfast_coordination as coordination;
 use steadfast_dispatch::{AssemblyError, TaskError};
 use steadfast_journal::StorageError;
+
+use super::coordination;
 
 /// Why the platform does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -36,12 +37,9 @@ pub enum Error {
     /// No thread for a journal.
     #[error("the operating system gives no thread: {0}")]
     Thread(std::io::Error),
-    /// The fencing tokens.
-    #[error(transparent)]
-    Tokens(#[from] coordination::tokens::StoreError),
     /// The leases.
-    #[error("dispatch.lease: {0}")]
-    Lease(#[from] coordination::Invalid),
+    #[error(transparent)]
+    Coordination(#[from] coordination::Error),
     /// The policies.
     #[error("policies: {0}")]
     Policies(#[from] steadfast_resilience::Invalid),

@@ -4,6 +4,7 @@
 //! top: requests end first, then the messages that are under way, then the journals close, and
 //! with them everything that follows them. Killing it instead loses nothing that was answered.
 
+mod coordination;
 mod data;
 mod error;
 mod metrics;
@@ -20,7 +21,6 @@ use std::time::Duration;
 use futures::future::{BoxFuture, FutureExt, Shared};
 use steadfast_api::server::{self, Access, Token};
 use steadfast_api::{Admin, Api, Gateway, Lifecycle, Phase, Server, admin_router, router};
-use steadfast_coordination::{self as coordination, FileTokens, Leases};
 use steadfast_dispatch::service::{self, Services};
 use steadfast_dispatch::{Assembly, Parts, Task};
 use steadfast_journal::Journal;
@@ -34,6 +34,7 @@ pub use error::Error;
 pub use storage::journals;
 
 use crate::config::Config;
+use coordination::Coordination;
 use operators::{DeadLetterOffice, SagaOffice};
 use policies::Watch;
 use providers::Providers;
@@ -57,6 +58,7 @@ pub struct Platform {
     storage: Storage,
     assembly: Assembly,
     bus: Embedded,
+    coordination: Coordination,
     lifecycle: Lifecycle,
     clock: Clock,
     ended: Ended,
@@ -86,12 +88,7 @@ impl Platform {
 
         let storage = Storage::open(config, &clock)?;
         let providers = Providers::new(config, &storage, &clock)?;
-        let tokens = FileTokens::new(config.data.join(data::TOKENS));
-        let coordinator = coordination::Embedded::open(tokens, clock.clone())?;
-        let lease = coordination::Options {
-            length: config.dispatch.lease.get(),
-            ..coordination::Options::default()
-        };
+        let coordination = Coordination::start(config, &clock).await?;
         let bus = Embedded::new(bus::embedded::Options::default());
         let policies = Arc::new(Watch::new(config, &clock)?);
         let mut assembly = Assembly::new(Parts {
@@ -99,7 +96,7 @@ impl Platform {
             clock: clock.clone(),
             ids: Ids::from_entropy(),
             bus: Arc::new(bus.clone()),
-            leases: Leases::new(Arc::new(coordinator), clock.clone(), lease)?,
+            coordination: coordination.client().clone(),
             planner: Arc::new(planner::BlockingPool),
             stock: Arc::clone(&providers.stock),
             payment: Arc::clone(&providers.payment),
@@ -187,6 +184,7 @@ impl Platform {
             storage,
             assembly,
             bus,
+            coordination,
             lifecycle,
             clock,
             ended,
@@ -241,6 +239,8 @@ impl Platform {
     /// A journal could not be closed as it should. What was answered is stored all the same.
     pub async fn stop(self) -> Result<(), Error> {
         self.lifecycle.drain();
+        // Whoever stands by takes over while what is under way here ends.
+        self.coordination.resign().await;
         // A listener that panicked has nothing left to serve.
         let _ = self.serving.await;
         self.gateway.close();
@@ -257,6 +257,7 @@ impl Platform {
         }
         self.bus.close();
         drop(self.assembly);
+        self.coordination.stop().await;
         let closed = self.storage.close().await;
         for (name, task) in rest {
             end(&self.clock, name, task).await;

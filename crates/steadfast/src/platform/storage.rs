@@ -7,6 +7,7 @@ use steadfast_time::Clock;
 
 use super::{Error, data};
 use crate::config::Config;
+use crate::config::value::Coordination;
 
 const ORDERS: &str = "orders";
 const STOCK: &str = "stock";
@@ -50,7 +51,8 @@ impl Storage {
             ..options.clone()
         };
         let orders = open(&orders, ORDERS, options)?;
-        data::check_rest(&config.data, &NAMES, orders.journal.store())?;
+        let has_coordination = config.coordination == Coordination::Embedded;
+        data::check_rest(&config.data, &NAMES, orders.journal.store(), has_coordination)?;
         Ok(Self {
             orders,
             stock: open(&stock, STOCK, small.clone())?,

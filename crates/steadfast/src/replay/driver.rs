@@ -72,7 +72,7 @@ impl<'a> Driver<'a> {
 
         // Whatever was under way when the replay was interrupted is finished here, at the same
         // instant as it would have been.
-        let platform = Platform::start(sim, journals, data, args.policy, &day.parameters)?;
+        let platform = Platform::start(sim, journals, args.policy, &day.parameters)?;
         let mut placements: Vec<usize> = (0..day.orders.len()).collect();
         placements.sort_by_key(|&index| (day.orders[index].placement_min, index));
         let placed = day.orders.iter().map(|order| order.placement_min);

@@ -41,9 +41,6 @@ pub enum Error {
     /// The leases do not work.
     #[error(transparent)]
     Leases(#[from] coordination::Invalid),
-    /// The leases' tokens cannot be kept.
-    #[error(transparent)]
-    Tokens(#[from] coordination::tokens::StoreError),
     /// The platform refused what the day did.
     #[error("minute {minute}: {what}: {source}")]
     Refused {

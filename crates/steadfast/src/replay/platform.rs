@@ -9,11 +9,10 @@
 //! waits on it meanwhile (the renewal of a lease, a poll of the outbox) happens once when it
 //! lands, not sixty times on the way.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use steadfast_coordination::{self as coordination, Leases};
+use steadfast_coordination::{self as coordination, Client};
 use steadfast_dispatch::policies::Policies;
 use steadfast_dispatch::policy::Rounding;
 use steadfast_dispatch::saga::SagaOptions;
@@ -53,7 +52,6 @@ impl Platform {
     pub(super) fn start(
         mut sim: Simulation,
         journals: Journals,
-        data: Option<&Path>,
         policy: PolicyName,
         parameters: &Parameters,
     ) -> Result<Self, Error> {
@@ -64,9 +62,12 @@ impl Platform {
             &clock,
             sandbox::Options::default(),
         );
-        let coordinator = storage::coordinator(data, clock.clone())?;
+        let coordinator = Arc::new(
+            storage::coordinator(&journals.orders, clock.clone()).map_err(Error::Storage)?,
+        );
         let lease = coordination::Options { length: LEASE, ..coordination::Options::default() };
-        let leases = Leases::new(Arc::new(coordinator), clock.clone(), lease)?;
+        let (coordination, keeper) = Client::new(coordinator, clock.clone(), lease)?;
+        sim.spawn(keeper.run());
         let bus = Arc::new(Embedded::new(bus::embedded::Options::default()));
         let head = journals.orders.store().head()?.position.0;
         let policies = Policies::standard(&clock);
@@ -76,7 +77,7 @@ impl Platform {
             // Names made after a restart must differ from those made before it.
             ids: Ids::seeded(head),
             bus: Arc::clone(&bus),
-            leases,
+            coordination,
             planner: Arc::new(Inline),
             stock: Arc::new(sandbox.stock),
             payment: Arc::new(sandbox.payment),

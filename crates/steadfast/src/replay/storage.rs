@@ -5,8 +5,8 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use steadfast_coordination::tokens::StoreError;
-use steadfast_coordination::{Embedded, FileTokens, MemoryTokens};
+use steadfast_coordination::engine::memory::Memory;
+use steadfast_dispatch::names::ZoneId;
 use steadfast_journal::{Journal, StorageError, Writer, memory, sqlite};
 use steadfast_time::Clock;
 use steadfast_time::sim::Simulation;
@@ -16,8 +16,6 @@ use steadfast_time::sim::Simulation;
 const ORDERS: &str = "orders";
 const STOCK: &str = "stock";
 const PAYMENT: &str = "payment";
-/// The file of the highest fencing token.
-const TOKENS: &str = "tokens";
 
 /// The order journal and the two ledgers' journals.
 pub(super) struct Journals {
@@ -69,12 +67,15 @@ impl Journals {
     }
 }
 
-/// The coordinator, whose tokens are kept beside the journals.
-pub(super) fn coordinator(data: Option<&Path>, clock: Clock) -> Result<Embedded, StoreError> {
-    match data {
-        None => Embedded::open(MemoryTokens::new(), clock),
-        Some(data) => Embedded::open(FileTokens::new(data.join(TOKENS)), clock),
-    }
+/// The coordinator. It lives as long as the replay, and its tokens go on above the highest that the
+/// journal has seen.
+pub(super) fn coordinator(orders: &Journal, clock: Clock) -> Result<Memory, Arc<StorageError>> {
+    let zone = ZoneId::default_zone().resource();
+    let seen = orders.store().fence(&zone).map_err(Arc::new)?;
+    Ok(match seen {
+        None => Memory::new(clock),
+        Some(seen) => Memory::starting_after(seen, clock),
+    })
 }
 
 /// A directory without an order journal must be empty: it is somebody else's otherwise.

@@ -5,6 +5,7 @@
 //! what it accepts: the same words serve the error message and the reference.
 
 mod concurrency;
+mod coordination;
 mod length;
 mod off;
 mod provider;
@@ -22,8 +23,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use concurrency::Concurrency;
+pub use coordination::Coordination;
 pub use length::Length;
 pub use off::OrOff;
+
 pub use provider::{Provider, Remote};
 pub use routes::Routes;
 pub use share::Share;

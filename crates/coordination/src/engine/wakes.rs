@@ -1,0 +1,136 @@
+//! Who in this process waits for news of a queue, for the engines whose server tells everybody.
+//!
+//! A server's notice names the queue and, if an entry has gone, the entry. It wakes those who wait
+//! for that entry and those who list that queue, and nobody else. A notice is a hint and never an
+//! answer: the woken ask the server. So a notice that is lost costs time, which polling bounds,
+//! and one too many costs a question.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use steadfast_fencing::FencingToken;
+use tokio::sync::Notify;
+
+/// What somebody waits for: an entry to go, or (without a token) any change of the queue.
+type Key = (Arc<str>, Option<u64>);
+
+/// The waiting tasks of a client.
+#[derive(Default)]
+pub(crate) struct Wakes {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    next: u64,
+    listening: bool,
+    waiting: HashMap<Key, BTreeMap<u64, Arc<Notify>>>,
+}
+
+impl Wakes {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place among those who are woken. To be done before the server is asked.
+    pub(crate) fn register(self: &Arc<Self>, queue: &str, token: Option<FencingToken>) -> Wake {
+        let key = (Arc::from(queue), token.map(FencingToken::get));
+        let notify = Arc::new(Notify::new());
+        let mut inner = self.lock();
+        let number = inner.next;
+        inner.next += 1;
+        inner.waiting.entry(key.clone()).or_default().insert(number, Arc::clone(&notify));
+        Wake { wakes: Arc::clone(self), key, number, notify }
+    }
+
+    /// Takes a server's notice: `<token> <queue>`, with token 0 when no entry has gone.
+    pub(crate) fn notice(&self, text: &str) {
+        let Some((token, queue)) = text.split_once(' ') else { return };
+        let Ok(token) = token.parse::<u64>() else { return };
+        let queue: Arc<str> = queue.into();
+        let inner = self.lock();
+        for key in [(Arc::clone(&queue), Some(token)), (queue, None)] {
+            for notify in inner.waiting.get(&key).into_iter().flat_map(BTreeMap::values) {
+                notify.notify_one();
+            }
+        }
+    }
+
+    /// Whether notices come in at present. When they begin to, some may have been missed; when
+    /// they end, all must begin to poll: everybody is woken.
+    pub(crate) fn listening(&self, now: bool) {
+        let mut inner = self.lock();
+        inner.listening = now;
+        for notify in inner.waiting.values().flat_map(BTreeMap::values) {
+            notify.notify_one();
+        }
+    }
+
+    /// Whether notices come in.
+    pub(crate) fn is_listening(&self) -> bool {
+        self.lock().listening
+    }
+}
+
+/// One who waits. Gives its place up when dropped.
+pub(crate) struct Wake {
+    wakes: Arc<Wakes>,
+    key: Key,
+    number: u64,
+    notify: Arc<Notify>,
+}
+
+impl Wake {
+    /// Completes at the first notice since the last time.
+    pub(crate) async fn woken(&self) {
+        self.notify.notified().await;
+    }
+}
+
+impl Drop for Wake {
+    fn drop(&mut self) {
+        let mut inner = self.wakes.lock();
+        if let Some(waiting) = inner.waiting.get_mut(&self.key) {
+            waiting.remove(&self.number);
+            if waiting.is_empty() {
+                inner.waiting.remove(&self.key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_notice_wakes_those_concerned_even_if_it_comes_first_and_nothing_is_left_behind() {
+        let wakes = Arc::new(Wakes::default());
+        let token = FencingToken::new(7);
+        let waits = wakes.register("zone 1", token);
+        let other_entry = wakes.register("zone 1", FencingToken::new(8));
+        let other_queue = wakes.register("zone 2", token);
+        let lists = wakes.register("zone 1", None);
+        wakes.notice("7 zone 1");
+        assert!(waits.woken().now_or_never().is_some());
+        assert!(waits.woken().now_or_never().is_none(), "once");
+        assert!(lists.woken().now_or_never().is_some());
+        assert!(other_entry.woken().now_or_never().is_none());
+        assert!(other_queue.woken().now_or_never().is_none());
+
+        wakes.notice("0 zone 1");
+        assert!(waits.woken().now_or_never().is_none());
+        assert!(lists.woken().now_or_never().is_some());
+        for garbage in ["", "7", "x zone 1", "-7 zone 1"] {
+            wakes.notice(garbage);
+        }
+        assert!(lists.woken().now_or_never().is_none());
+
+        wakes.listening(true);
+        assert!(other_queue.woken().now_or_never().is_some());
+        drop((waits, other_entry, other_queue, lists));
+        assert!(wakes.lock().waiting.is_empty());
+    }
+}
