@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let text = |at: usize| arguments.get(at).map(String::as_str);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     if text(0) == Some("serve") {
-        return runtime.block_on(serve(Path::new(text(1).unwrap_or(".")))) ;
+        return runtime.block_on(serve(Path::new(text(1).unwrap_or("."))));
     }
     let clients = text(0).unwrap_or("64").parse()?;
     let seconds = text(1).unwrap_or("3").parse()?;
@@ -43,7 +43,8 @@ fn main() -> Result<()> {
     let mut syncs = Histogram::<u64>::new(3)?;
     measure_disk(&folder, &clock, &mut syncs)?;
     let mut server = Serving::start(&folder)?;
-    let ran = runtime.block_on(run(&server.address, clients, Duration::from_secs_f64(seconds), &clock));
+    let ran =
+        runtime.block_on(run(&server.address, clients, Duration::from_secs_f64(seconds), &clock));
     let stats = server.stop()?;
     measure_disk(&folder, &clock, &mut syncs)?;
     let Ran { pairs, took, acquire } = ran?;

@@ -1,19 +1,22 @@
-//! Three dispatchers share out the zones of a city. One gets stuck, is suspected, and leaves;
-//! only its zones move.
+//! Three dispatchers share out the zones of a city. One gets stuck and is suspected, though its
+//! session lives on; its zones go to the others, and those that nobody has to give up stay.
 //!
 //! ```sh
 //! cargo run -p steadfast-coordination --example membership
 //! ```
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::channel::oneshot;
+use futures::future::{pending, select};
 use steadfast_coordination::Options;
 use steadfast_coordination::client::{Client, Patience};
 use steadfast_coordination::engine::memory::Memory;
 use steadfast_coordination::port::Name;
-use steadfast_coordination::recipe::membership;
+use steadfast_coordination::recipe::membership::{self, Change};
 use steadfast_coordination::ring::{Assignment, Bound, Node, Ring};
 use steadfast_time::Clock;
 
@@ -29,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let zones: Vec<String> = (1..=12).map(|zone| format!("zone/{zone}")).collect();
 
     let mut members = Vec::new();
-    let mut hearts = Vec::new();
+    let mut switches = Vec::new();
     let mut watcher = None;
     for name in ["ada", "bob", "eve"] {
         let (client, keeper) = Client::new(engine.clone(), clock.clone(), Options::default())?;
@@ -39,17 +42,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
         let (member, heartbeat) =
             dispatchers.join(&Name::new(name)?, b"", Patience::Forever).await?;
         members.push(member);
-        hearts.push(tokio::spawn(heartbeat.run()));
+        // A switch, to get it stuck: not ended, and not going on either.
+        let (stuck, switch) = oneshot::channel::<()>();
+        tokio::spawn(async move {
+            let run = pin!(heartbeat.run());
+            let rest = select(run, switch).await;
+            pending::<()>().await;
+            drop(rest);
+        });
+        switches.push(stuck);
     }
     let Some(mut watcher) = watcher else { return Ok(()) };
 
     let mut before: Option<Assignment> = None;
     let end = clock.monotonic() + Duration::from_millis(800);
-    let mut is_stuck = false;
+    let mut others = Vec::new();
     while clock.monotonic() < end {
         let wait = clock.timeout(end - clock.monotonic(), watcher.next());
         let Ok(change) = wait.await else { break };
-        println!("{}", change?);
+        let change = change?;
+        println!("{change}");
         // Whoever is suspected gets no zone. Whoever has one still needs its lease.
         let well = watcher.members().iter().filter(|(_, peer)| !peer.is_suspected);
         let ring = Ring::of(well.map(|(name, _)| Node::new(name.as_str())))?;
@@ -62,13 +74,14 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("    {} zones moved", now.moves_from(before).len());
         }
         before = Some(now);
-        if watcher.members().len() == 3 && !std::mem::replace(&mut is_stuck, true) {
-            // Its heartbeat stops, as if its runtime were stuck. Its session lives on.
-            hearts[1].abort();
+        if matches!(&change, Change::Joined { member, .. } if member.as_str() == "eve")
+            && let Some(stuck) = switches.pop()
+        {
+            println!("eve gets stuck; her session lives on");
+            let _ = stuck.send(());
+            others = std::mem::take(&mut switches);
         }
     }
-    for member in members {
-        member.leave().await;
-    }
+    drop(others);
     Ok(())
 }

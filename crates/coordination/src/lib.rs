@@ -35,9 +35,7 @@ pub mod ring;
 pub use client::{Client, Guard, Keeper, Lost, Patience, Session, SessionLost, Stalls};
 pub use options::{Invalid, Options};
 pub use port::{Coordinator, Error, Name, NameError};
-pub use recipe::{
-    Counter, Election, Leader, Lock, Permit, ReadGuard, RwLock, Semaphore, Sequence,
-};
+pub use recipe::{Counter, Election, Leader, Lock, Permit, ReadGuard, RwLock, Semaphore, Sequence};
 
 /// The README's examples, compiled.
 #[cfg(doctest)]

@@ -34,7 +34,8 @@ mod over_a_socket {
         let folder = tempfile::tempdir().unwrap();
         let clock = Clock::system();
         runtime().block_on(async {
-            let engine = Embedded::open(folder.path().join("data"), clock.clone(), Options::default());
+            let engine =
+                Embedded::open(folder.path().join("data"), clock.clone(), Options::default());
             let path = folder.path().join("socket");
             let server = Server::bind(&engine.unwrap(), path, clock.clone()).unwrap();
             let address = server.address();

@@ -257,7 +257,10 @@ async fn strangers_at_the_address_are_named() {
     let silent = format!("unix://{}", silent.display());
     let error = Remote::connect(&silent, clock).await.unwrap_err();
     let text = error.to_string();
-    assert!(matches!(error, Error::Unavailable { .. }) && text.contains("nothing was said"), "{text}");
+    assert!(
+        matches!(error, Error::Unavailable { .. }) && text.contains("nothing was said"),
+        "{text}"
+    );
 }
 
 fn engine(folder: &Path) -> Embedded {
@@ -267,7 +270,8 @@ fn engine(folder: &Path) -> Embedded {
 #[tokio::test]
 async fn hostile_bytes_end_only_their_own_connection() {
     let folder = tempfile::tempdir().unwrap();
-    let server = Server::bind(&engine(folder.path()), folder.path().join("socket"), Clock::system());
+    let server =
+        Server::bind(&engine(folder.path()), folder.path().join("socket"), Clock::system());
     let server = server.unwrap();
     let at = server.address();
     tokio::spawn(server.run());

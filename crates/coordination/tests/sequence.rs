@@ -232,7 +232,7 @@ async fn add_all(counter: counter::Counter, turns: u32, added: Rc<Cell<i64>>) {
         let mut outcome = counter.add(1).await;
         // What is not known is asked after until it is.
         while let Err(counter::Error::Unknown { operation, .. }) = &outcome {
-            let operation = *operation;
+            let operation = operation.clone();
             outcome = counter.apply(&operation).await;
         }
         match outcome {

@@ -128,7 +128,8 @@ pub struct Entry {
 /// A queue at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
-    /// Differs whenever an entry has come, gone, or changed its value; means nothing else.
+    /// Tells contents of one queue apart: it is another one whenever the entries or their values are
+    /// others. Means nothing else; an empty queue looks as any other empty one.
     pub version: u64,
     /// The entries in order, at most [`LIST_MAX`](crate::limits::LIST_MAX) of them.
     pub entries: Vec<Entry>,

@@ -95,7 +95,7 @@ pub enum Error {
         /// Which counter.
         register: Name,
         /// The operation.
-        operation: Operation,
+        operation: Box<Operation>,
         /// What happened.
         cause: port::Error,
     },
@@ -199,7 +199,7 @@ impl Counter {
             let (error, cause) = match trouble {
                 Trouble::Refused(error) => return error,
                 Trouble::Failed(Failure::Unknown(cause)) => {
-                    let operation = attempt.unknown();
+                    let operation = Box::new(attempt.unknown());
                     return Error::Unknown { register, operation, cause };
                 }
                 Trouble::Failed(Failure::Engine(cause)) => (Error::Engine(cause.clone()), cause),
@@ -212,6 +212,7 @@ impl Counter {
                 None => error,
                 Some(_) => {
                     let operation = Operation { tried_after: attempt.doubtful, ..*operation };
+                    let operation = Box::new(operation);
                     Error::Unknown { register, operation, cause }
                 }
             }

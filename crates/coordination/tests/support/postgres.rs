@@ -95,17 +95,16 @@ impl Server {
 
     /// Starts the server with its data and waits until it takes connections.
     pub fn restart(&self) {
-        let folder = self.folder.path().display();
-        let settings = format!(
-            "-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}",
-            self.port
-        );
-        run(self
-            .program("pg_ctl")
-            .args(["start", "-w", "-t", "60", "-o", &settings, "-l"])
-            .arg(self.folder.path().join("log"))
-            .arg("-D")
-            .arg(self.data()));
+        let settings =
+            format!("-p {} -c listen_addresses=127.0.0.1 -c unix_socket_directories=", self.port);
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let from = log.len();
+        let mut start = self.program("pg_ctl");
+        start.args(["start", "-w", "-t", "60", "-o", &settings, "-D"]).arg(self.data());
+        start.arg("-l").arg(self.folder.path().join("log"));
+        let status = start.stdin(Stdio::null()).stdout(Stdio::null()).status().unwrap();
+        let log = std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        assert!(status.success(), "{}", log.get(from..).unwrap_or_default());
     }
 
     pub fn url(&self) -> String {
@@ -136,6 +135,9 @@ impl Server {
     pub fn kill(&self) {
         for _ in 0..500 {
             if self.processes().is_empty() {
+                // All are gone, but where nobody collects orphans their numbers stay in use, and
+                // the next start would take this file's for a running server's.
+                let _ = std::fs::remove_file(self.data().join("postmaster.pid"));
                 return;
             }
             self.signal("-KILL");

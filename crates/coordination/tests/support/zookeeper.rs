@@ -1,6 +1,7 @@
 //! A ZooKeeper server of a test's own, to be frozen, killed and started again; and the one that all
 //! tests share.
 #![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail anywhere")]
 
 use std::io::Write as _;
 use std::net::TcpListener;

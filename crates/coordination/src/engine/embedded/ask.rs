@@ -120,9 +120,15 @@ pub(super) enum ReplyTo {
 /// Something that is asked, by whom.
 #[derive(Debug)]
 pub(super) enum Job {
-    Ask { ask: Ask, origin: Origin, to: ReplyTo },
+    Ask {
+        ask: Ask,
+        origin: Origin,
+        to: ReplyTo,
+    },
     /// Never mind one wait.
     Cancel(Origin),
     /// Never mind any wait of a peer.
-    CancelAll { peer: u64 },
+    CancelAll {
+        peer: u64,
+    },
 }

@@ -88,7 +88,13 @@ impl Drop for OnEnd {
 }
 
 /// The thread's work, until the inbox is closed and empty, or the log stops.
-pub(super) fn run(shared: Arc<Shared>, mut core: Core, log: Log, clock: &Clock, batch_bytes: usize) {
+pub(super) fn run(
+    shared: Arc<Shared>,
+    mut core: Core,
+    log: Log,
+    clock: &Clock,
+    batch_bytes: usize,
+) {
     let shared = OnEnd(shared);
     let mut pace = Pace::new(core.machine().now(), clock.monotonic());
     let mut log = Writer { log, shared: &shared.0, clock };

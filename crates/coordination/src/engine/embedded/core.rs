@@ -188,7 +188,9 @@ impl Core {
                 continue;
             }
             let listing = self.query(at, &Query::List { queue });
-            answers.late.extend(woken.into_iter().map(|(origin, to)| (origin, to, listing.clone())));
+            answers
+                .late
+                .extend(woken.into_iter().map(|(origin, to)| (origin, to, listing.clone())));
         }
     }
 

@@ -17,9 +17,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::ask::{Ask, Reply};
 use super::wire::{self, Malformed, Status};
-use crate::limits::{
-    EMBEDDED_ANSWER_BYTES_MAX, EMBEDDED_GREETING_MAX, EMBEDDED_UNSENT_BYTES_MAX,
-};
+use crate::limits::{EMBEDDED_ANSWER_BYTES_MAX, EMBEDDED_GREETING_MAX, EMBEDDED_UNSENT_BYTES_MAX};
 
 /// What is read at once, in bytes.
 const READ_BYTES: usize = 64 * 1_024;

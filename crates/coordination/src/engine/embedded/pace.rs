@@ -72,7 +72,11 @@ mod tests {
         let mut pace = Pace::new(MachineTime(7_000_000), at(100));
         assert_eq!(pace.advance(at(103), Some(MS(10))), None);
         assert_eq!(pace.now(), MachineTime(10_000_000));
-        assert_eq!(pace.advance(at(3_600_000), None), None, "nothing was planned, so nothing is late");
+        assert_eq!(
+            pace.advance(at(3_600_000), None),
+            None,
+            "nothing was planned, so nothing is late"
+        );
         assert_eq!(pace.advance(at(1), None), None, "a clock that goes back counts as standing");
         assert_eq!(pace.now(), MachineTime(3_599_907_000_000));
     }

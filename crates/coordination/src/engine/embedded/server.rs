@@ -119,7 +119,9 @@ impl Server {
             };
             while connections.try_join_next().is_some() {}
             match accepted {
-                Ok((stream, _)) if connections.len() < EMBEDDED_CONNECTIONS_MAX + TURNED_AWAY_MAX => {
+                Ok((stream, _))
+                    if connections.len() < EMBEDDED_CONNECTIONS_MAX + TURNED_AWAY_MAX =>
+                {
                     let (engine, clock) = (self.engine.clone(), self.clock.clone());
                     let place = Place::take(&served);
                     connections.spawn(async move { serve(engine, stream, clock, place).await });

@@ -163,7 +163,9 @@ async fn a_full_disk_stops_everything_and_a_restart_tells_what_is_true() {
     assert!(is_waiting(&mut gone).await);
     gate.set(false, true);
     let refused = enter(&engine, "refused", session).await.unwrap_err();
-    assert!(matches!(&refused, Error::Unavailable { reason, .. } if reason.contains("cannot write")));
+    assert!(
+        matches!(&refused, Error::Unavailable { reason, .. } if reason.contains("cannot write"))
+    );
     assert!(gone.await.is_err());
     assert!(engine.ended().await.contains("cannot write"));
     gate.set(false, false);
@@ -236,7 +238,8 @@ async fn waits_wake_those_concerned_and_dropped_ones_leave_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let engine = open(folder.path());
     let session = session(&engine, LONG).await;
-    let (a, b) = (enter(&engine, "a", session).await.unwrap(), enter(&engine, "b", session).await.unwrap());
+    let (a, b) =
+        (enter(&engine, "a", session).await.unwrap(), enter(&engine, "b", session).await.unwrap());
     let (qa, qb) = (name("a"), name("b"));
     let since = engine.list(&qa, None).await.unwrap().version;
     let (mut on_a, mut on_b) = (engine.gone(&qa, a.token), engine.gone(&qb, b.token));

@@ -19,11 +19,9 @@ impl Seen {
     /// most likely to be gone.
     pub(super) fn add(&self, token: FencingToken, path: &str) {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if !seen.contains_key(&token) {
-            seen.insert(token, path.into());
-            if seen.len() > ZOOKEEPER_SEEN_MAX {
-                seen.pop_first();
-            }
+        seen.entry(token).or_insert_with(|| path.into());
+        if seen.len() > ZOOKEEPER_SEEN_MAX {
+            seen.pop_first();
         }
     }
 

@@ -304,12 +304,12 @@ impl<'a> Reading<'a> {
         let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
         let header = Header::decode(&bytes).map_err(|bad| match bad {
             BadHeader::NotOurs => Error::damaged(&path, 0, "it is not a segment"),
-            BadHeader::Checksum => Error::damaged(&path, 12, "its header's checksum is another one"),
-            BadHeader::Version(found) => Error::Version {
-                file: path.clone(),
-                found: found.to_string(),
-                known: FORMAT,
-            },
+            BadHeader::Checksum => {
+                Error::damaged(&path, 12, "its header's checksum is another one")
+            }
+            BadHeader::Version(found) => {
+                Error::Version { file: path.clone(), found: found.to_string(), known: FORMAT }
+            }
         })?;
         if header.number != number {
             return Err(Error::damaged(&path, 16, "it has the name of another segment"));

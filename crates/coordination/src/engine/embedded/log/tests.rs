@@ -96,7 +96,8 @@ fn full_segments_are_replaced_by_a_snapshot() {
         }
     }
     drop(log);
-    let Contents { segments, snapshots } = Folder::open(folder.path()).unwrap().0.contents().unwrap();
+    let Contents { segments, snapshots } =
+        Folder::open(folder.path()).unwrap().0.contents().unwrap();
     assert!(segments.len() <= 3 && snapshots.len() == 1, "{segments:?} {snapshots:?}");
     assert!(segments[0] > 20);
 }
@@ -194,7 +195,8 @@ fn a_missing_file_is_an_error() {
     let in_use = log.path.clone();
     drop(log);
     let snapshot = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
-    let snapshot = snapshot.filter(|path| path.to_string_lossy().contains("snapshot")).max().unwrap();
+    let snapshot =
+        snapshot.filter(|path| path.to_string_lossy().contains("snapshot")).max().unwrap();
     let format = folder.path().join("FORMAT");
     for missing in [in_use, snapshot, format] {
         let copy = copy(folder.path());
