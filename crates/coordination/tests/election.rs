@@ -88,7 +88,6 @@ fn who_resigns_is_followed_at_once_by_the_next_in_line() {
 }
 
 #[test]
-#[ignore = "a client that has waited for long stops listening between its own questions"]
 fn who_resigns_is_followed_at_once_however_long_the_next_one_has_waited() {
     hand_over(ms(5_000));
 }

@@ -1,6 +1,7 @@
 //! The PostgreSQL engine against a real server: the suite of all engines, and what is its own.
 //! `tests/postgres_faults.rs` breaks things.
 #![cfg(all(feature = "postgres", feature = "conformance"))]
+#![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 #[path = "support/postgres.rs"]
 mod servers;

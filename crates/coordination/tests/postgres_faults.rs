@@ -1,5 +1,6 @@
 //! The PostgreSQL engine while its server is killed and stopped.
 #![cfg(feature = "postgres")]
+#![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 #[path = "support/postgres.rs"]
 mod servers;

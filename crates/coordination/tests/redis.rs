@@ -1,6 +1,7 @@
 //! The Redis engine against a real server: the suite of all engines, and what is its own.
 //! `tests/redis_faults.rs` breaks things.
 #![cfg(all(feature = "redis", feature = "conformance"))]
+#![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 #[path = "support/redis.rs"]
 mod servers;

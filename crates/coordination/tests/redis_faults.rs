@@ -1,5 +1,6 @@
 //! The Redis engine while its server is killed and stopped.
 #![cfg(feature = "redis")]
+#![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 #[path = "support/redis.rs"]
 mod servers;

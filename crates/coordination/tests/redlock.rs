@@ -1,6 +1,7 @@
 //! Redlock over real servers: that it works while nothing happens, and how two hold it at once.
 //! The second half are the sources' accusations, reproduced.
 #![cfg(feature = "redlock")]
+#![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 #[path = "support/redis.rs"]
 mod servers;

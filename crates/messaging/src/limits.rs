@@ -16,6 +16,10 @@ pub const POLL_ROWS_MAX: usize = 1_024;
 /// Changes to outbox rows in one write of the relay.
 pub const MARKS_MAX: usize = 1_024;
 
+/// How long a relay that has lost its lead waits for the bus's answers to what it had published, to
+/// mark it. The next leader publishes again whatever is not marked by then.
+pub const LAST_MARKS_MAX: Duration = Duration::from_millis(100);
+
 /// Messages that wait in one lane of the embedded bus. As large as the relay's window, so that
 /// a slow lane holds up the others only when the window itself is full.
 pub const LANE_QUEUE_MAX: usize = IN_FLIGHT_MAX;

@@ -1,7 +1,7 @@
 //! The admin listener: how the process is, and what an operator can do about it.
 //!
-//! Its routes know neither the saga engine nor the bus. They stand on two small traits,
-//! [`SagaAdmin`] and [`DeadLetterAdmin`], which the binary puts in front of whatever runs in this
+//! Its routes know neither the saga engine nor the bus. They stand on small traits, such as
+//! [`SagaAdmin`] and [`LeaseAdmin`], which the binary puts in front of whatever runs in this
 //! process; a process that runs no sagas simply has no `/sagas`.
 //!
 //! | route | does |
@@ -11,6 +11,8 @@
 //! | `GET /metrics` | Prometheus' text format |
 //! | `GET /policies`, `GET /policies/{name}` | circuits, budgets, bulkheads; one with its decisions |
 //! | `POST /policies/{name}/breaker` | force a circuit open or closed, or leave it to itself |
+//! | `GET /leases`, `GET /leases/{name}` | what is held at the coordination engine; one with its queue |
+//! | `POST /leases/{name}/release` | take it away from its holder |
 //! | `GET /slo` | indicators and error budgets |
 //! | `POST /drain` | take no new work; the process ends once what is at work is done |
 //! | `GET /sagas`, `GET /sagas/{id}` | those that need attention; one with its history |
@@ -20,6 +22,7 @@
 
 mod dead_letters;
 mod health;
+mod leases;
 mod policies;
 mod port;
 mod sagas;
@@ -31,8 +34,8 @@ use axum::Router;
 use steadfast_time::Clock;
 
 pub use port::{
-    Answer, DeadLetterAdmin, Error, Finding, Force, ForcedState, ListDeadLetters, ListSagas, Page,
-    PolicyAdmin, Replay, Resolve, Retry, SagaAdmin, Skip,
+    Answer, DeadLetterAdmin, Error, Finding, Force, ForcedState, LeaseAdmin, ListDeadLetters,
+    ListLeases, ListSagas, Page, PolicyAdmin, Release, Replay, Resolve, Retry, SagaAdmin, Skip,
 };
 
 use crate::lifecycle::Lifecycle;
@@ -51,13 +54,15 @@ pub struct Admin {
     sagas: Option<Arc<dyn SagaAdmin>>,
     dead_letters: Option<Arc<dyn DeadLetterAdmin>>,
     policies: Option<Arc<dyn PolicyAdmin>>,
+    leases: Option<Arc<dyn LeaseAdmin>>,
 }
 
 impl Admin {
     /// Health, readiness, metrics and draining; nothing else yet.
     #[must_use]
     pub fn new(clock: Clock, lifecycle: Lifecycle, metrics: Render) -> Self {
-        Self { clock, lifecycle, metrics, sagas: None, dead_letters: None, policies: None }
+        let (sagas, dead_letters, policies, leases) = (None, None, None, None);
+        Self { clock, lifecycle, metrics, sagas, dead_letters, policies, leases }
     }
 
     /// With the sagas of this process.
@@ -71,6 +76,13 @@ impl Admin {
     #[must_use]
     pub fn with_policies(mut self, policies: Arc<dyn PolicyAdmin>) -> Self {
         self.policies = Some(policies);
+        self
+    }
+
+    /// With what is held at the engine that this process coordinates by.
+    #[must_use]
+    pub fn with_leases(mut self, leases: Arc<dyn LeaseAdmin>) -> Self {
+        self.leases = Some(leases);
         self
     }
 
@@ -89,6 +101,7 @@ impl fmt::Debug for Admin {
             .field("sagas", &self.sagas.is_some())
             .field("dead_letters", &self.dead_letters.is_some())
             .field("policies", &self.policies.is_some())
+            .field("leases", &self.leases.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -139,6 +152,14 @@ pub fn admin_router(admin: Admin) -> Router {
             .route("/policies/{id}/breaker", post("admin_force_breaker", policies::force))
             .route("/slo", get("admin_slo", policies::slo));
         router = router.merge(policies.with_state(state));
+    }
+    if let Some(part) = admin.leases.clone() {
+        let state = With { part, clock: clock.clone() };
+        let leases = Router::new()
+            .route("/leases", get("admin_list_leases", leases::list))
+            .route("/leases/{name}", get("admin_get_lease", leases::get))
+            .route("/leases/{name}/release", post("admin_release_lease", leases::release));
+        router = router.merge(leases.with_state(state));
     }
     if let Some(part) = admin.dead_letters.clone() {
         let state = With { part, clock };

@@ -224,3 +224,45 @@ pub trait DeadLetterAdmin: Send + Sync {
     /// Gives one up for good, and keeps the reason.
     fn discard(&self, place: String, reason: String) -> Answer<'_, Value>;
 }
+
+/// Which leases to list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListLeases {
+    /// Only names that begin with this.
+    pub prefix: Option<String>,
+    /// The end of the page before.
+    pub cursor: Option<String>,
+    /// Entries in the page, at most.
+    pub limit: usize,
+}
+
+/// An operator's decision to take a lease away from its holder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// The fencing token of the holder that is meant; refused when another one holds it. Whoever
+    /// holds it, when absent.
+    #[serde(default)]
+    pub token: Option<u64>,
+    /// Who decides it; goes to the log.
+    #[serde(default = "operator")]
+    pub by: String,
+}
+
+impl Default for Release {
+    fn default() -> Self {
+        Self { token: None, by: operator() }
+    }
+}
+
+/// What is held at the coordination engine, by whomever, for an operator.
+pub trait LeaseAdmin: Send + Sync {
+    /// A page of what is held, by name.
+    fn list(&self, query: ListLeases) -> Answer<'_, Page>;
+
+    /// One, with its whole queue.
+    fn get(&self, name: String) -> Answer<'_, Value>;
+
+    /// Takes it away from its holder. Answers with what was taken from whom.
+    fn release(&self, name: String, request: Release) -> Answer<'_, Value>;
+}

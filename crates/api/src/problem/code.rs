@@ -83,6 +83,9 @@ codes! {
          lists those that there are.";
     PolicyNotFound = "policy_not_found", NOT_FOUND, "There is no such policy",
         "`GET /policies` on the admin listener lists those that there are.";
+    LeaseNotFound = "lease_not_found", NOT_FOUND, "Nobody holds that, nor waits for it",
+        "A name is there as long as somebody holds it or waits for it; `GET /leases` on the admin \
+         listener lists those that there are. A slash within a name is written as `%2F` in a path.";
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED, "The path does not take this method",
         "The header `Allow` lists the methods that it takes.";
     RequestTimeout = "request_timeout", REQUEST_TIMEOUT, "The request took too long to arrive",
@@ -98,6 +101,9 @@ codes! {
          names what must come first.";
     PolicyState = "policy_state", CONFLICT, "The policy is not in a state for this",
         "`detail` says why; a policy without a breaker has none to force.";
+    LeaseState = "lease_state", CONFLICT, "The lease is not in a state for this",
+        "`detail` says who holds it now. Only a holder's entry can be released; with `token`, only \
+         the holder's that has it.";
     OfferClosed = "offer_closed", GONE, "The offer is not open any more",
         "It was declined, withdrawn, or replaced by another. Do not repeat the request; ask for \
          the courier's offers again.";

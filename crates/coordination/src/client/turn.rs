@@ -161,10 +161,11 @@ impl<'a> Attempt<'a> {
                 let (name, depth) = (self.name.clone(), place.depth);
                 self.report(&Event::Contended { name, depth });
             }
-            self.wait(&lease, ahead, early).await?;
+            let told = self.wait(&lease, ahead, early).await?;
             place = self.place(&mut ticket, token).await?;
-            // The news may come early. When it does so again and again, ask less often.
-            early = if place.ahead == Some(ahead) { early + 1 } else { 0 };
+            // The news may come early. When it does so again and again, ask less often; who asks
+            // because it is time to has been told nothing.
+            early = if told && place.ahead == Some(ahead) { early + 1 } else { 0 };
         }
         if !self.shared().hold(&ticket.entry, token) {
             return Err(Stop::Session);
@@ -265,8 +266,9 @@ impl<'a> Attempt<'a> {
         }
     }
 
-    /// Waits until the one ahead is gone, or it is time to ask.
-    async fn wait(&mut self, lease: &Lease, ahead: FencingToken, early: u32) -> Result<(), Stop> {
+    /// Waits until the one ahead is gone, or it is time to ask. Says whether the server has said that
+    /// it is gone, or would not tell.
+    async fn wait(&mut self, lease: &Lease, ahead: FencingToken, early: u32) -> Result<bool, Stop> {
         if early > 0 {
             self.pause(lease, early - 1).await?;
         }
@@ -277,13 +279,14 @@ impl<'a> Attempt<'a> {
         let lost = std::pin::pin!(shared.lost(lease, None));
         let stop = select(lost, shared.clock.sleep_until(until));
         match select(gone, stop).await {
-            Either::Left((Ok(()), _)) => Ok(()),
+            Either::Left((Ok(()), _)) => Ok(true),
             Either::Left((Err(error), _)) => {
                 self.last = Some(error);
-                self.pause(lease, early).await
+                self.pause(lease, early).await?;
+                Ok(true)
             }
             Either::Right((Either::Left(_), _)) => Err(Stop::Session),
-            Either::Right((Either::Right(_), _)) => self.still_patient(),
+            Either::Right((Either::Right(_), _)) => self.still_patient().map(|()| false),
         }
     }
 

@@ -24,7 +24,9 @@
 //!    the *sending* of its request stops first. A session that is over stays over.
 //! 4. **Repetition is safe**: every call may be sent again after an answer was lost. `enter` is the
 //!    same entry under the same [`EntryId`]; `leave` and `close` of what is gone are fine.
-//! 5. **Dropping** a call's future at any point leaks nothing in the client. What it had asked of
+//! 5. **A session is used through the client that opened it**: where it is a connection, no other
+//!    one can.
+//! 6. **Dropping** a call's future at any point leaks nothing in the client. What it had asked of
 //!    the server may or may not have happened.
 
 mod capability;

@@ -197,7 +197,7 @@ impl Leader {
     }
 
     /// Gives the lead to the next in line, who has it as soon as the news gets there. For a planned
-    /// hand-over, resign first and finish what is left under a token that is still good for reading.
+    /// hand-over, resign first, and finish afterwards what does not need the lead.
     ///
     /// # Errors
     /// As [`Guard::release`].

@@ -14,7 +14,7 @@ pub struct Bound {
 }
 
 impl Default for Bound {
-    /// 125 percent, the value that the paper's authors report from production.
+    /// 125 percent: a quarter above the share, at which few keys are away from their first node.
     fn default() -> Self {
         Self { percent: 125 }
     }

@@ -22,7 +22,7 @@
 //! | memory | 12 to 16 bytes per virtual node: 160 KiB for 100 nodes × 128 |
 //! | [`locate`](Ring::locate) | tens of nanoseconds; no allocation |
 //! | [`replicas`](Ring::replicas) | some hundred nanoseconds to microseconds; allocates |
-//! | [`insert`](Ring::insert), [`remove`](Ring::remove) | one pass over all points: some 100 µs |
+//! | [`insert`](Ring::insert), [`remove`](Ring::remove) | one pass over all points: some tens of microseconds |
 //!
 //! # When not
 //! - **A dozen nodes or fewer**: rank the nodes by `hash(key, node)` and take the highest

@@ -181,14 +181,13 @@ impl Cluster {
 
 /// Waits until a member answers.
 pub async fn ready(address: SocketAddr) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
-    loop {
-        match Etcd::connect(Options::new([address.to_string()]), Clock::system()).await {
-            Ok(_) => return,
-            Err(error) => assert!(tokio::time::Instant::now() < deadline, "{error}"),
+    let options = || Options::new([address.to_string()]);
+    let ready = async {
+        while Etcd::connect(options(), Clock::system()).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ready).await.expect("etcd does not answer");
 }
 
 /// A server that the test must leave running, and options for it.

@@ -62,7 +62,7 @@ use self::fault::{explain, unavailable};
 use self::pool::{Op, Pool};
 use self::schema::status;
 use super::wakes::{Wake, Wakes};
-use crate::limits::{LENGTH_MAX, LENGTH_MIN, QUEUE_ENTRIES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{LENGTH_MAX, POSTGRES_LENGTH_MIN, QUEUE_ENTRIES_MAX, VALUE_BYTES_MAX};
 use crate::port::{
     Answer, Capabilities, Coordinator, Entry, Error, Listing, Mode, Name, Notification, Opened,
     Place, Register, Request, SessionId,
@@ -247,7 +247,7 @@ impl Coordinator for Postgres {
             survives_restart: Answer::If("the server runs with fsync = on, its default"),
             survives_leader_loss: Answer::If("standbys are synchronous"),
             notification: Notification::Pushed,
-            session_min: LENGTH_MIN,
+            session_min: POSTGRES_LENGTH_MIN,
             session_max: LENGTH_MAX,
             note: "sessions end by the server's wall clock: a step forward ends them early, a \
                    step back prolongs them",
@@ -256,8 +256,12 @@ impl Coordinator for Postgres {
 
     fn open(&self, length: Duration) -> BoxFuture<'_, Result<Opened, Error>> {
         async move {
-            if length < LENGTH_MIN || length > LENGTH_MAX {
-                return Err(Error::Length { asked: length, min: LENGTH_MIN, max: LENGTH_MAX });
+            if length < POSTGRES_LENGTH_MIN || length > LENGTH_MAX {
+                return Err(Error::Length {
+                    asked: length,
+                    min: POSTGRES_LENGTH_MIN,
+                    max: LENGTH_MAX,
+                });
             }
             // Whole microseconds, which is what the server counts in.
             let micros = length.as_nanos().div_ceil(1_000);
