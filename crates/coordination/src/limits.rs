@@ -179,7 +179,7 @@ pub const ZOOKEEPER_WATCHES_MAX: usize = 262_144;
 pub const ZOOKEEPER_LENGTH_MIN: Duration = Duration::from_secs(1);
 
 /// The shortest session of the PostgreSQL engine. On two cores, a client that renewed sessions of
-/// 50 ms after two thirds came too late in 2 of 150: the first use of a function on a connection
-/// and a slow commit together take more than the rest. A third of this is ten times what they took.
+/// 50 ms after two thirds of them came too late in 2 of 150: entering on a new connection and the
+/// renewal took up to 26 ms together. A third of this is six times as much.
 #[cfg(feature = "postgres")]
 pub const POSTGRES_LENGTH_MIN: Duration = Duration::from_millis(500);

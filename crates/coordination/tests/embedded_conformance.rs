@@ -1,5 +1,6 @@
 //! The embedded engine keeps the port's promises, in process and over its socket.
 #![cfg(all(feature = "conformance", feature = "embedded"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
 //! The embedded engine's server as a process: killed, stopped, spoken to by strangers.
 #![cfg(feature = "embedded")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -186,6 +187,8 @@ async fn a_session_has_its_whole_length_after_a_kill() {
     let session = remote.open(length).await.unwrap().session;
     let entry = enter(&remote, "q", session).await.unwrap();
     clock.sleep(length * 3 / 4).await;
+    // So that the log knows how late it is.
+    remote.store(&name("late"), None, b"").await.unwrap();
     server.kill();
     let _server = Process::start(folder.path());
     let back = clock.monotonic();

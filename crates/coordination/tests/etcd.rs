@@ -1,6 +1,7 @@
 //! The etcd engine against a real server: what the port promises in terms of etcd, and clear words
 //! about whatever else may be at the address. `tests/etcd_faults.rs` breaks things.
 #![cfg(feature = "etcd")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
 #[path = "support/etcd.rs"]
 mod servers;

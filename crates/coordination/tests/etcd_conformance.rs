@@ -1,5 +1,6 @@
 //! The suite that every engine passes, on etcd: each check on one node, and all on three.
 #![cfg(all(feature = "etcd", feature = "conformance"))]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! What holds throughout: no call hangs, a wait is told or ends with an error within a bound, an
 //! entry that was answered is there afterwards, and tokens rise.
 #![cfg(feature = "etcd")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
 #[path = "support/proxy.rs"]
 mod proxy;

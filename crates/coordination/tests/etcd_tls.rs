@@ -1,6 +1,7 @@
 //! The etcd engine over TLS: it trusts whom it is told to, shows its own certificate, and says what
 //! is wrong when one side speaks TLS and the other does not.
 #![cfg(feature = "etcd")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
 #[path = "support/etcd.rs"]
 mod servers;

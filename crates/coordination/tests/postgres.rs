@@ -234,7 +234,7 @@ async fn fight(drawn_early: bool) -> Result<(), String> {
             Ok(())
         })
     });
-    let outcome = join_all(tasks).await.into_iter().map(Result::unwrap).collect();
+    let outcome = join_all(tasks).await.into_iter().try_for_each(Result::unwrap);
     sql(&url, &format!("DROP SCHEMA {schema} CASCADE")).await;
     outcome
 }

@@ -20,8 +20,9 @@ use crate::dispatcher::{Dispatcher, Planner, Ticker};
 use crate::order;
 use crate::policies::Policies;
 use crate::provider::{Guarded, Payment, Stock};
+use crate::relay as leadership;
 use crate::saga::{CONSUMER, OrderSaga, SagaOptions};
-use crate::service::{Options, Services};
+use crate::service::{Numbers, NumbersError, Options, Services};
 
 /// The ports, and what the deployment decides.
 pub struct Parts<B> {
@@ -33,7 +34,7 @@ pub struct Parts<B> {
     pub ids: Ids,
     /// How messages travel.
     pub bus: Arc<B>,
-    /// Who may dispatch which zone. Its keeper is run by whoever made it.
+    /// Who may dispatch which zone, who relays, and where order numbers come from. Its keeper is run by whoever made it.
     pub coordination: Client,
     /// Who runs the dispatcher's policies.
     pub planner: Arc<dyn Planner>,
@@ -68,6 +69,9 @@ pub enum Error {
     /// The bus.
     #[error("the order saga's subscription: {0}")]
     Bus(#[from] bus::Error),
+    /// The orders' numbers.
+    #[error("the orders' numbers: {0}")]
+    Numbers(#[from] NumbersError),
     /// What is open could not be read from the journal.
     #[error("the open orders and couriers: {0}")]
     Board(#[source] crate::Error),
@@ -118,7 +122,8 @@ impl Assembly {
         let Parts { journal, clock, ids, bus, coordination, stock, payment, policies, .. } = parts;
         let stock = Arc::new(Guarded::new(stock, policies.stock, clock.clone()));
         let payment = Arc::new(Guarded::new(payment, policies.payment, clock.clone()));
-        let options = Options { journal: Some(policies.journal), ..parts.options };
+        let numbers = Some(Arc::new(Numbers::new(&journal, &coordination)?));
+        let options = Options { journal: Some(policies.journal), numbers, ..parts.options };
         options.check()?;
         let services = Services::new(journal.clone(), clock.clone(), ids, options);
         let saga = OrderSaga::new(&services, stock, payment, parts.saga)?;
@@ -128,14 +133,15 @@ impl Assembly {
         let workers = consumer.subscribe(&*bus, &[order::TOPIC], parts.lanes)?;
         let relay = Relay::new(journal.clone(), bus, clock.clone(), parts.relay);
         let relay_handle = relay.handle();
-        let mut dispatcher = Dispatcher::new(&services, coordination).with_planner(parts.planner);
+        let mut dispatcher =
+            Dispatcher::new(&services, coordination.clone()).with_planner(parts.planner);
         dispatcher.load().map_err(Error::Board)?;
         let ticker = dispatcher.ticker();
         let timers = Timers::new(journal, clock);
         let (stop, stopped) = watch::channel(false);
 
         let mut tasks = vec![
-            task("relay", async move { Ok(relay.run(until(stopped)).await?) }),
+            task("relay", leadership::run(relay, coordination, stopped)),
             task("dispatcher", async move { Ok(dispatcher.run().await?) }),
             task("order list", services.list_projection()),
         ];
@@ -147,7 +153,7 @@ impl Assembly {
         Ok(Self { services, saga, consumer, relay: relay_handle, ticker, tasks, stop })
     }
 
-    /// Tells the relay to take nothing more and to finish what is under way.
+    /// Tells the relay to take nothing more, to finish what is under way, and to hand its lead over.
     pub fn stop(&self) {
         self.stop.send_replace(true);
     }
@@ -158,9 +164,4 @@ fn task(
     work: impl Future<Output = Result<(), TaskError>> + Send + 'static,
 ) -> Task {
     Task { name, work: work.boxed() }
-}
-
-/// Completes when told to stop, or when nobody is left who could.
-async fn until(mut stopped: watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
 }

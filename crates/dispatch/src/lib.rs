@@ -24,6 +24,7 @@ pub mod order;
 pub mod policies;
 pub mod policy;
 pub mod provider;
+pub mod relay;
 mod repository;
 pub mod saga;
 pub mod service;

@@ -34,11 +34,13 @@ pub(crate) struct Counters {
     writes: AtomicU64,
     batches: AtomicU64,
     largest: AtomicU64,
+    stale: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn committed(&self, writes: usize) {
+    pub(crate) fn committed(&self, writes: usize, stale: usize) {
         let writes = writes as u64;
+        self.stale.fetch_add(stale as u64, Relaxed);
         self.writes.fetch_add(writes, Relaxed);
         self.batches.fetch_add(1, Relaxed);
         self.largest.fetch_max(writes, Relaxed);
@@ -54,6 +56,8 @@ pub struct Stats {
     pub batches: u64,
     /// Writes in the largest one.
     pub largest_batch: u64,
+    /// Writes refused by a fence: of holders who had been replaced.
+    pub stale: u64,
     /// Writes that wait now.
     pub queued: usize,
 }
@@ -123,11 +127,12 @@ impl Journal {
     /// How much has been committed since the start.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Counters { writes, batches, largest } = &self.shared.stats;
+        let Counters { writes, batches, largest, stale } = &self.shared.stats;
         Stats {
             writes: writes.load(Relaxed),
             batches: batches.load(Relaxed),
             largest_batch: largest.load(Relaxed),
+            stale: stale.load(Relaxed),
             queued: self.shared.queue.len(),
         }
     }

@@ -10,7 +10,7 @@ use crate::feed::{Batch, Feeds};
 use crate::journal::Shared;
 use crate::limits::{BATCH_WRITES_MAX, PRUNE_ROWS_MAX};
 use crate::queue::Pending;
-use crate::{Engine, Error, StorageError};
+use crate::{Engine, Error, Refusal, StorageError};
 
 /// How long the writer rests when nothing is to be done before it looks for expired rows.
 const IDLE: Duration = Duration::from_millis(100);
@@ -57,7 +57,8 @@ impl Writer {
             }
         };
         let count = writes.len();
-        self.shared.stats.committed(count);
+        let is_stale = |outcome: &&Result<_, _>| matches!(outcome, Err(Refusal::Stale { .. }));
+        self.shared.stats.committed(count, outcomes.iter().filter(is_stale).count());
         let mut batch = Batch::default();
         let mut answers = Vec::with_capacity(count);
         for outcome in outcomes {

@@ -2,16 +2,18 @@
 #![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fastrand::Rng;
 use futures::FutureExt;
 use futures::channel::oneshot;
+use steadfast_fencing::FencingToken;
 use steadfast_journal::memory::{Disk, Engine};
-use steadfast_journal::{Journal, Message, Write};
+use steadfast_journal::{Fence, Journal, Message, Write};
 use steadfast_messaging::bus::{Bus, Error, Parcel, Receipts, Subscription};
-use steadfast_messaging::relay::{Handle, Options};
+use steadfast_messaging::relay::{Ended, Handle, Options};
 use steadfast_messaging::{Backoff, Relay, bus::embedded};
 use steadfast_time::sim::Simulation;
 use steadfast_time::{Clock, Uuid};
@@ -272,4 +274,114 @@ fn nothing_is_skipped_and_nothing_overtakes() {
         assert_eq!(accepted.len() as u64, total, "seed {seed}: something was skipped");
     }
     assert!(refused > 1_000, "{refused} refusals");
+}
+
+/// Two relays on one journal: the first has published and is not answered yet when the second one
+/// takes office. Says how the first one's term ended, and which rows are unpublished after its bus
+/// has answered.
+fn replaced(fenced: bool) -> (Option<Ended>, usize) {
+    let mut sim = Simulation::new(5);
+    let (journal, mut writer) = Journal::new(Engine::new(), sim.clock());
+    sim.on_idle(move || writer.run_once().unwrap() > 0);
+    let office =
+        |token| Fence { resource: "relay".to_owned(), token: FencingToken::new(token).unwrap() };
+    let start = |token: Option<u64>| {
+        let bus = Arc::new(Paper::default());
+        let relay = Relay::new(journal.clone(), Arc::clone(&bus), sim.clock(), options());
+        let ended = Arc::new(Mutex::new(None));
+        let said = Arc::clone(&ended);
+        sim.spawn(async move {
+            let ended = match token {
+                Some(token) => relay.run_as(office(token), pending(), pending()).await,
+                None => relay.run(pending()).await.map(|()| Ended::Stopped),
+            };
+            *said.lock().unwrap() = Some(ended.unwrap());
+        });
+        (bus, ended)
+    };
+    let (first, ended) = start(fenced.then_some(7));
+    let (writing, clock) = (journal.clone(), sim.clock());
+    sim.spawn(async move {
+        let messages = (1..=8).map(|sequence| message("k", sequence)).collect();
+        commit(&writing, &clock, messages).await;
+    });
+    sim.run_for(Duration::from_secs(1));
+    assert_eq!(first.published().len(), 8);
+
+    let (second, _) = start(fenced.then_some(8));
+    sim.run_for(Duration::from_secs(1));
+    assert_eq!(second.published(), first.published(), "nothing that is unmarked is lost");
+    first.answer_all();
+    sim.run_for(Duration::from_secs(1));
+    let unmarked = journal.store().unpublished(0, 100).unwrap().len();
+    let ended = *ended.lock().unwrap();
+    second.answer_all();
+    sim.run_for(Duration::from_secs(1));
+    assert_eq!(journal.store().unpublished(0, 100).unwrap().len(), 0, "the second one marks");
+    (ended, unmarked)
+}
+
+#[test]
+fn a_relay_that_was_replaced_marks_nothing() {
+    assert_eq!(replaced(true), (Some(Ended::Deposed), 8));
+    // The broken twin: without a token in its marks, nobody can tell.
+    assert_eq!(replaced(false), (None, 0));
+}
+
+#[test]
+fn a_relay_with_an_old_token_publishes_nothing() {
+    let mut sim = Simulation::new(6);
+    let (journal, mut writer) = Journal::new(Engine::new(), sim.clock());
+    sim.on_idle(move || writer.run_once().unwrap() > 0);
+    let (writing, clock) = (journal.clone(), sim.clock());
+    sim.block_on(async move {
+        let token = FencingToken::new(9).unwrap();
+        let fence = Some(Fence { resource: "relay".to_owned(), token });
+        let write = Write { fence, messages: vec![message("k", 1)], ..Write::at(clock.now()) };
+        writing.commit(write).await.unwrap();
+    });
+    let bus = Arc::new(Paper::default());
+    let relay = Relay::new(journal, Arc::clone(&bus), sim.clock(), options());
+    let office = Fence { resource: "relay".to_owned(), token: FencingToken::new(8).unwrap() };
+    let ended =
+        sim.block_on(async move { relay.run_as(office, pending(), pending()).await.unwrap() });
+    assert_eq!((ended, bus.published().len()), (Ended::Deposed, 0));
+}
+
+#[test]
+fn a_relay_that_loses_its_lead_marks_what_is_answered_and_goes_on_in_its_next_term() {
+    let mut sim = Simulation::new(7);
+    let (journal, mut writer) = Journal::new(Engine::new(), sim.clock());
+    sim.on_idle(move || writer.run_once().unwrap() > 0);
+    let bus = Arc::new(Paper::default());
+    let relay = Relay::new(journal.clone(), Arc::clone(&bus), sim.clock(), options());
+    let handle = relay.handle();
+    let (lose, lost) = oneshot::channel::<()>();
+    let mut terms = vec![lost.map(drop).boxed(), pending().boxed()].into_iter();
+    sim.spawn(async move {
+        for token in 3.. {
+            let Some(lost) = terms.next() else { return };
+            let token = FencingToken::new(token).unwrap();
+            let office = Fence { resource: "relay".to_owned(), token };
+            let ended = relay.run_as(office, lost, pending()).await.unwrap();
+            assert_eq!(ended, Ended::Deposed);
+        }
+    });
+    let (writing, clock) = (journal.clone(), sim.clock());
+    sim.spawn(async move {
+        commit(&writing, &clock, vec![message("a", 1), message("b", 2)]).await;
+    });
+    sim.run_for(Duration::from_millis(10));
+    assert_eq!(numbers(&bus.published()), [1, 2]);
+    lose.send(()).unwrap();
+    sim.run_for(Duration::from_millis(10));
+    bus.answer_all();
+    sim.run_for(Duration::from_millis(50));
+    assert!(journal.store().unpublished(0, 9).unwrap().is_empty(), "answered in time: marked");
+    let (writing, clock) = (journal.clone(), sim.clock());
+    sim.spawn(async move { commit(&writing, &clock, vec![message("a", 3)]).await });
+    sim.run_for(Duration::from_secs(1));
+    assert_eq!(numbers(&bus.published()), [1, 2, 3], "nothing twice");
+    assert_eq!((handle.stats().published, handle.stats().in_flight), (3, 0));
+    assert!(journal.store().unpublished(0, 9).unwrap().is_empty());
 }

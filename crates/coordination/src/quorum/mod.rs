@@ -21,7 +21,7 @@
 //! lost, with every read and write linearizable. No choice of `N`, `W` and `R` helps, because what
 //! is missing is the comparison *at the moment of the write*: a compare-and-set has the power of
 //! consensus, reads and writes have not (Herlihy, "Wait-Free Synchronization", 1991). So whatever
-//! counts, such as a zone's dispatches, uses `Counter`, on a coordinator's
+//! counts, such as a zone's dispatches, uses [`Counter`](crate::Counter), on a coordinator's
 //! compare-and-set, or the journal's guards. `examples/quorum.rs` shows both.
 
 mod arithmetic;

@@ -11,6 +11,7 @@
 //! 2. A holder that counts from the sending of its request and stops a margin early is, by its own
 //!    clock, never a holder beside another, as long as clocks drift within the bound.
 //! 3. Some execution gets both clients' writes in: the model is not safe by doing nothing.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
 mod lease;
 

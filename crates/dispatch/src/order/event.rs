@@ -81,6 +81,9 @@ macro_rules! events {
 events! {
     /// The customer's request was accepted.
     Placed = "placed", 1 {
+        /// What people call it by. Older orders have none.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
         /// What is wanted.
         request: PlaceOrder,
         /// The zone that it is dispatched in.

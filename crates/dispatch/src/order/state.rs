@@ -148,6 +148,8 @@ pub enum PaymentState {
 pub struct Order {
     /// Its name.
     pub id: OrderId,
+    /// What people call it by, if it was placed since there are numbers.
+    pub number: Option<u64>,
     /// How many events it has had.
     pub version: Version,
     /// Where it stands.
@@ -191,6 +193,7 @@ impl Order {
         Self {
             id,
             version: Version(1),
+            number: placed.number,
             status: Status::Placed,
             request: Arc::new(placed.request),
             zone: placed.zone,

@@ -11,8 +11,12 @@ use super::*;
 use crate::names::{CourierId, OfferId, OrderId, TenantId, ZoneId};
 
 fn start() -> Order {
-    let placed =
-        Placed { request: bento(), zone: ZoneId::default_zone(), tenant: TenantId::public() };
+    let placed = Placed {
+        number: None,
+        request: bento(),
+        zone: ZoneId::default_zone(),
+        tenant: TenantId::public(),
+    };
     Order::placed(OrderId(Uuid::from_u128(1)), Timestamp::EPOCH, placed)
 }
 

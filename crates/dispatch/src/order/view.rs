@@ -14,6 +14,10 @@ use crate::names::{CourierId, MerchantId, OfferId, OrderId, ZoneId};
 pub struct OrderView {
     /// Its name.
     pub id: OrderId,
+    /// What people call it by: short, unique, larger for later orders as a rule. Orders that were
+    /// placed before there were numbers have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// Where it stands.
     pub status: Status,
     /// How many events it has had; the `ETag`.
@@ -71,6 +75,7 @@ impl From<&Order> for OrderView {
         let request = &order.request;
         Self {
             id: order.id,
+            number: order.number,
             status: order.status,
             version: order.version.0,
             zone: order.zone.clone(),

@@ -1,11 +1,13 @@
 //! What a deployment decides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast_resilience::event::Events;
 use steadfast_resilience::policy::Policy;
 use steadfast_resilience::{Invalid, detector};
 
+use super::Numbers;
 use crate::courier::liveness;
 use crate::geo::LocationKind;
 use crate::policy::{Metric, Rounding, ServiceTimes, Travel};
@@ -56,6 +58,8 @@ pub struct Options {
     pub hop: Duration,
     /// What stands between the services and the journal; `None`: nothing but the deadline.
     pub journal: Option<Policy>,
+    /// Where the orders' numbers come from; `None`: orders have none.
+    pub numbers: Option<Arc<Numbers>>,
     /// Whether the dispatcher works by itself, or only when told to
     /// ([`crate::Ticker::tick`]), as in a replay.
     pub self_driven: bool,
@@ -82,6 +86,7 @@ impl Default for Options {
             zone_capacity: 100_000,
             hop: Duration::from_millis(350),
             journal: None,
+            numbers: None,
             self_driven: true,
         }
     }

@@ -124,9 +124,15 @@ impl Orders {
         let id = OrderId(core.ids.next(core.clock.now()));
         let ticket: Ticket<'_> = core.admission.enter(id, deadline).await?;
 
+        // Before the moment is taken: it may have to wait.
+        let numbered = match &core.options.numbers {
+            Some(numbers) => Some((numbers, numbers.next(deadline).await?)),
+            None => None,
+        };
         let now = core.clock.now();
         let zone = core.board().zone_of(&request.pickup);
-        let placed = Placed { request, zone, tenant: tenant.clone() };
+        let number = numbered.map(|(_, numbered)| numbered.number);
+        let placed = Placed { number, request, zone, tenant: tenant.clone() };
         let order = Order::placed(id, now, placed.clone());
         let response = response(&order)?;
         let mut write = Write::at(now);
@@ -138,9 +144,15 @@ impl Orders {
             response: response.clone(),
         });
         Draft::on(&mut write, &core.ids).place(&order, OrderEvent::Placed(placed))?;
+        if let Some((_, numbered)) = numbered {
+            numbered.remember(&mut write);
+        }
         match core.commit(write).await {
             Ok(_) => {
                 ticket.keep();
+                if let Some((numbers, numbered)) = numbered {
+                    numbers.placed(numbered);
+                }
                 core.repository.put(Arc::new(order));
                 Ok(PlacedResponse { response: Arc::new(response), replayed: false })
             }

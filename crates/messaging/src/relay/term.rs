@@ -238,7 +238,8 @@ impl<'a, B: Bus> Term<'a, B> {
     }
 
     fn marks_due(&self, now: Monotonic, stopping: bool) -> bool {
-        let full = self.window.unmarked() >= self.relay.options.mark_rows || self.window.room() == 0;
+        let full =
+            self.window.unmarked() >= self.relay.options.mark_rows || self.window.room() == 0;
         let due = self.next_mark.is_some_and(|at| at <= now);
         let rested = now >= self.marks_rest_until;
         rested && (!self.in_office || self.window.has_news() && (due || full || stopping))

@@ -15,12 +15,16 @@ use steadfast_messaging::{Consumer, Embedded, relay};
 use steadfast_resilience::breaker::State;
 use steadfast_resilience::policy::Snapshot;
 
+use super::locks;
 use super::policies::Watch;
 use super::storage::Storage;
 
 /// Upper bounds of latency buckets, in seconds: from a memory hit to the longest deadline.
 const SECONDS: [f64; 14] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.35, 0.5, 1.0, 5.0, 30.0];
+
+/// What the fences are for: each of these would have been a lost update.
+const STALE: &str = "Writes that a journal's fence refused, of holders who had been replaced.";
 
 /// The process' recorder, installed once.
 pub(super) fn recorder() -> Option<PrometheusHandle> {
@@ -29,6 +33,7 @@ pub(super) fn recorder() -> Option<PrometheusHandle> {
         .get_or_init(|| {
             let latency = Matcher::Full(REQUEST_SECONDS.to_owned());
             let builder = PrometheusBuilder::new().set_buckets_for_metric(latency, &SECONDS);
+            let builder = builder.and_then(locks::buckets);
             let installed = builder
                 .map_err(|error| error.to_string())
                 .and_then(|builder| builder.install_recorder().map_err(|e| e.to_string()));
@@ -89,6 +94,7 @@ impl Gauges {
             s.largest_batch
         });
         journal("steadfast_journal_queued", "Writes that wait now.", "gauge", |s| s.queued as u64);
+        journal("steadfast_stale_leader_writes_total", STALE, "counter", |s| s.stale);
         let relay = self.relay.stats();
         let saga = self.consumer.stats();
         let bus = self.bus.stats();

@@ -7,6 +7,8 @@
 mod coordination;
 mod data;
 mod error;
+mod leases;
+mod locks;
 mod metrics;
 mod operators;
 mod planner;
@@ -30,11 +32,14 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use coordination::connect;
 pub use error::Error;
+pub use leases::LeaseOffice;
 pub use storage::journals;
 
 use crate::config::Config;
 use coordination::Coordination;
+use locks::Locks;
 use operators::{DeadLetterOffice, SagaOffice};
 use policies::Watch;
 use providers::Providers;
@@ -89,6 +94,8 @@ impl Platform {
         let storage = Storage::open(config, &clock)?;
         let providers = Providers::new(config, &storage, &clock)?;
         let coordination = Coordination::start(config, &clock).await?;
+        let locks = Arc::new(Locks::new(clock.clone()));
+        coordination.client().listen(locks.clone());
         let bus = Embedded::new(bus::embedded::Options::default());
         let policies = Arc::new(Watch::new(config, &clock)?);
         let mut assembly = Assembly::new(Parts {
@@ -111,6 +118,8 @@ impl Platform {
         })?;
         bus.open();
         policies.watch(assembly.services.couriers.clone());
+        let journals = [storage.orders(), storage.stock(), storage.payment()];
+        policies.watch_locks(locks, journals.map(Journal::clone));
 
         let lifecycle = Lifecycle::default();
         let (failed, mut failures) = mpsc::unbounded_channel::<Error>();
@@ -155,6 +164,7 @@ impl Platform {
         let office = Admin::new(clock.clone(), lifecycle.clone(), gauges.render(render))
             .with_sagas(Arc::new(SagaOffice::new(assembly.saga.clone())))
             .with_policies(policies)
+            .with_leases(Arc::new(LeaseOffice::new(coordination.client().coordinator().clone())))
             .with_dead_letters(Arc::new(DeadLetterOffice::new(assembly.consumer.dead_letters())));
         let mut office = admin_router(office);
         if let Some(sandbox) = &providers.sandbox {

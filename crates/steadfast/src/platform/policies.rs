@@ -12,6 +12,7 @@ use steadfast_api::gateway::Reads;
 use steadfast_dispatch::courier::liveness::Liveness;
 use steadfast_dispatch::policies::Policies;
 use steadfast_dispatch::service::Couriers;
+use steadfast_journal::Journal;
 use steadfast_resilience::Share;
 use steadfast_resilience::breaker::Forced;
 use steadfast_resilience::bulkhead::Pool;
@@ -22,6 +23,7 @@ use steadfast_resilience::shed::Gate;
 use steadfast_time::{Clock, Monotonic};
 
 use super::Error;
+use super::locks::Locks;
 use crate::config::Config;
 
 /// How often the counters are read, so that rates over the last minutes can be told.
@@ -47,6 +49,8 @@ pub(super) struct Watch {
     gateway: Gateway,
     /// Known once the services are there.
     couriers: OnceLock<Couriers>,
+    /// What counts the leases, and the journals whose fences refuse those who lost them.
+    locks: OnceLock<(Arc<Locks>, [Journal; 3])>,
     listener: Arc<dyn Listener>,
     /// What happened lately, and the changes of state, which a flood of refusals must not wash
     /// away.
@@ -65,9 +69,9 @@ impl Watch {
         let gateway = gateway(config, clock, &listener)?;
         let rolling = || (Rolling::new(LATELY, 30), Rolling::new(MONTH, 720));
         let rates = Mutex::new([(); POLICIES].map(|()| rolling()).into());
-        let couriers = OnceLock::new();
+        let (couriers, locks) = (OnceLock::new(), OnceLock::new());
         let clock = clock.clone();
-        Ok(Self { policies, gateway, couriers, listener, decisions, changes, clock, rates })
+        Ok(Self { policies, gateway, couriers, locks, listener, decisions, changes, clock, rates })
     }
 
     pub(super) const fn policies(&self) -> &Policies {
@@ -87,6 +91,11 @@ impl Watch {
     pub(super) fn watch(&self, couriers: Couriers) {
         // There is one platform to a watch, so nobody has been here before.
         let _ = self.couriers.set(couriers);
+    }
+
+    /// From now on the leases are among the indicators.
+    pub(super) fn watch_locks(&self, locks: Arc<Locks>, journals: [Journal; 3]) {
+        let _ = self.locks.set((locks, journals));
     }
 
     fn all(&self) -> [&Policy; POLICIES] {
@@ -215,6 +224,10 @@ impl Watch {
                 "peer_hours": counts.peer_time.as_secs_f64() / 3_600.0,
                 "met": rate < FALSE_SUSPECT_RATE_MAX,
             }));
+        }
+        if let Some((locks, journals)) = self.locks.get() {
+            let stale = journals.iter().map(|journal| journal.stats().stale).sum();
+            indicators.extend(locks.indicators(stale));
         }
         json!({ "indicators": indicators, "error_budgets": budgets })
     }

@@ -21,7 +21,7 @@ use super::records::Replay;
 use super::{ENGINE, Options};
 use crate::engine::machine::{Command, Output, Query};
 use crate::limits::{EMBEDDED_BATCH_BYTES, EMBEDDED_SEGMENT_BYTES_MIN};
-use crate::port::{Error, Name, Place, SessionId};
+use crate::port::{Capabilities, Error, Name, Place, SessionId};
 
 /// Sums since an engine was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +56,9 @@ struct Inner {
 }
 
 impl Embedded {
+    /// What it is and does, in this process and for those who reach it through its socket.
+    pub const CAPABILITIES: Capabilities = super::calls::CAPABILITIES;
+
     /// Opens the engine in a folder, which is made when it does not exist. Reads the log back, so it
     /// blocks: for some milliseconds, or up to a second after a crash under full load.
     ///

@@ -87,13 +87,30 @@ impl Disk for GatedDisk {
     }
 }
 
-fn gated(folder: &Path) -> (Embedded, Arc<Gate>) {
+/// The gate, for the test. It opens when the test ends, also with a failure, so that the engine can.
+struct Opener(Arc<Gate>);
+
+impl std::ops::Deref for Opener {
+    type Target = Gate;
+
+    fn deref(&self) -> &Gate {
+        &self.0
+    }
+}
+
+impl Drop for Opener {
+    fn drop(&mut self) {
+        self.0.set(false, false);
+    }
+}
+
+fn gated(folder: &Path) -> (Embedded, Opener) {
     let gate = Arc::<Gate>::default();
     let for_disk = Arc::clone(&gate);
     let engine = Embedded::open_with(folder, Clock::system(), SMALL, move |log| {
         log.wrap_disk(|disk| Box::new(GatedDisk { disk, gate: for_disk }));
     });
-    (engine.unwrap(), gate)
+    (engine.unwrap(), Opener(gate))
 }
 
 #[tokio::test]

@@ -468,21 +468,26 @@ fn fits(value: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+impl Etcd {
+    /// What it is and does.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        engine: ENGINE,
+        linearizable: Answer::Yes,
+        fair: Answer::Yes,
+        fenced: Answer::Yes,
+        survives_restart: Answer::Yes,
+        survives_leader_loss: Answer::If("the cluster has three members or more"),
+        notification: Notification::Pushed,
+        session_min: Duration::from_secs(2),
+        session_max: LENGTH_MAX,
+        note: "sessions are rounded up to whole seconds and to 1.5 election timeouts of the \
+               server, 2 s by default; after a change of leader they start anew",
+    };
+}
+
 impl Coordinator for Etcd {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            engine: ENGINE,
-            linearizable: Answer::Yes,
-            fair: Answer::Yes,
-            fenced: Answer::Yes,
-            survives_restart: Answer::Yes,
-            survives_leader_loss: Answer::If("the cluster has three members or more"),
-            notification: Notification::Pushed,
-            session_min: Duration::from_secs(2),
-            session_max: LENGTH_MAX,
-            note: "sessions are rounded up to whole seconds and to 1.5 election timeouts of the \
-                   server, 2 s by default; after a change of leader they start anew",
-        }
+        Self::CAPABILITIES
     }
 
     fn open(&self, length: Duration) -> BoxFuture<'_, Result<Opened, Error>> {

@@ -266,20 +266,25 @@ fn unexpected(output: &Output) -> Error {
     unavailable("the answer is one to another question".into())
 }
 
+impl Memory {
+    /// What it is and does.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        engine: ENGINE,
+        linearizable: Answer::Yes,
+        fair: Answer::Yes,
+        fenced: Answer::Yes,
+        survives_restart: Answer::If("it is opened on a `Disk`"),
+        survives_leader_loss: Answer::No("there is one server"),
+        notification: Notification::Pushed,
+        session_min: LENGTH_MIN,
+        session_max: LENGTH_MAX,
+        note: "within one process, for tests and simulations",
+    };
+}
+
 impl Coordinator for Memory {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            engine: ENGINE,
-            linearizable: Answer::Yes,
-            fair: Answer::Yes,
-            fenced: Answer::Yes,
-            survives_restart: Answer::If("it is opened on a `Disk`"),
-            survives_leader_loss: Answer::No("there is one server"),
-            notification: Notification::Pushed,
-            session_min: LENGTH_MIN,
-            session_max: LENGTH_MAX,
-            note: "within one process, for tests and simulations",
-        }
+        Self::CAPABILITIES
     }
 
     fn open(&self, length: Duration) -> BoxFuture<'_, Result<Opened, Error>> {

@@ -237,21 +237,26 @@ fn check_value(what: &'static str, value: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+impl Postgres {
+    /// What it is and does.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        engine: ENGINE,
+        linearizable: Answer::Yes,
+        fair: Answer::Yes,
+        fenced: Answer::Yes,
+        survives_restart: Answer::If("the server runs with fsync = on, its default"),
+        survives_leader_loss: Answer::If("standbys are synchronous"),
+        notification: Notification::Pushed,
+        session_min: POSTGRES_LENGTH_MIN,
+        session_max: LENGTH_MAX,
+        note: "sessions end by the server's wall clock: a step forward ends them early, a \
+               step back prolongs them",
+    };
+}
+
 impl Coordinator for Postgres {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            engine: ENGINE,
-            linearizable: Answer::Yes,
-            fair: Answer::Yes,
-            fenced: Answer::Yes,
-            survives_restart: Answer::If("the server runs with fsync = on, its default"),
-            survives_leader_loss: Answer::If("standbys are synchronous"),
-            notification: Notification::Pushed,
-            session_min: POSTGRES_LENGTH_MIN,
-            session_max: LENGTH_MAX,
-            note: "sessions end by the server's wall clock: a step forward ends them early, a \
-                   step back prolongs them",
-        }
+        Self::CAPABILITIES
     }
 
     fn open(&self, length: Duration) -> BoxFuture<'_, Result<Opened, Error>> {

@@ -214,22 +214,27 @@ fn check_value(what: &'static str, value: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+impl Redis {
+    /// What it is and does.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        engine: ENGINE,
+        linearizable: Answer::If("no crash or failover loses what was answered"),
+        fair: Answer::Yes,
+        fenced: Answer::If("after a loss of data, the server's clock is not set back"),
+        survives_restart: Answer::If("the server has appendonly yes and appendfsync always"),
+        survives_leader_loss: Answer::No(
+            "replication is asynchronous: a failover can let a second holder in",
+        ),
+        notification: Notification::Pushed,
+        session_min: LENGTH_MIN,
+        session_max: LENGTH_MAX,
+        note: "one server; sessions end by its wall clock",
+    };
+}
+
 impl Coordinator for Redis {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            engine: ENGINE,
-            linearizable: Answer::If("no crash or failover loses what was answered"),
-            fair: Answer::Yes,
-            fenced: Answer::If("after a loss of data, the server's clock is not set back"),
-            survives_restart: Answer::If("the server has appendonly yes and appendfsync always"),
-            survives_leader_loss: Answer::No(
-                "replication is asynchronous: a failover can let a second holder in",
-            ),
-            notification: Notification::Pushed,
-            session_min: LENGTH_MIN,
-            session_max: LENGTH_MAX,
-            note: "one server; sessions end by its wall clock",
-        }
+        Self::CAPABILITIES
     }
 
     fn open(&self, length: Duration) -> BoxFuture<'_, Result<Opened, Error>> {

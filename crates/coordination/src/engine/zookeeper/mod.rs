@@ -132,21 +132,26 @@ fn check_value(value: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
+impl ZooKeeper {
+    /// What it is and does.
+    pub const CAPABILITIES: Capabilities = Capabilities {
+        engine: ENGINE,
+        linearizable: Answer::If("a deposed leader learns of it before it answers a sync"),
+        fair: Answer::Yes,
+        fenced: Answer::Yes,
+        survives_restart: Answer::If("the servers run with forceSync=yes, their default"),
+        survives_leader_loss: Answer::Yes,
+        notification: Notification::Pushed,
+        session_min: ZOOKEEPER_LENGTH_MIN,
+        session_max: LENGTH_MAX,
+        note: "sessions are at least minSessionTimeout long, two ticks of the servers unless \
+               set, and at most maxSessionTimeout, twenty",
+    };
+}
+
 impl Coordinator for ZooKeeper {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            engine: ENGINE,
-            linearizable: Answer::If("a deposed leader learns of it before it answers a sync"),
-            fair: Answer::Yes,
-            fenced: Answer::Yes,
-            survives_restart: Answer::If("the servers run with forceSync=yes, their default"),
-            survives_leader_loss: Answer::Yes,
-            notification: Notification::Pushed,
-            session_min: ZOOKEEPER_LENGTH_MIN,
-            session_max: LENGTH_MAX,
-            note: "sessions are at least minSessionTimeout long, two ticks of the servers unless \
-                   set, and at most maxSessionTimeout, twenty",
-        }
+        Self::CAPABILITIES
     }
 
     fn open(&self, length: Duration) -> BoxFuture<'_, Result<Opened, Error>> {

@@ -57,6 +57,9 @@ pub struct Filter {
 pub struct OrderSummary {
     /// Its name.
     pub id: OrderId,
+    /// What people call it by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub number: Option<u64>,
     /// Where it stands.
     pub status: Status,
     /// How many events it has had.

@@ -36,7 +36,16 @@ pub(super) struct Listed;
 
 /// An order as it is stored: short, since there are millions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Row(Status, u64, ZoneId, i64, i64);
+pub(super) struct Row(
+    Status,
+    u64,
+    ZoneId,
+    i64,
+    i64,
+    /// The order's number. Rows of orders without one are as they were before there were any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    Option<u64>,
+);
 
 impl Row {
     /// The status, without anything else.
@@ -46,9 +55,10 @@ impl Row {
 
     /// The row as it is shown.
     pub(super) fn summary(self, id: OrderId) -> OrderSummary {
-        let Self(status, version, zone, placed_at, changed_at) = self;
+        let Self(status, version, zone, placed_at, changed_at, number) = self;
         OrderSummary {
             id,
+            number,
             status,
             version,
             zone,
@@ -58,10 +68,11 @@ impl Row {
     }
 }
 
-/// What is read of the first event.
+/// What is read of the first event. An absent number is none.
 #[derive(Deserialize)]
 struct Placed {
     zone: ZoneId,
+    number: Option<u64>,
 }
 
 /// What all rows' keys start with.
@@ -129,17 +140,17 @@ impl Projection for Listed {
         let (key, id) = (row_key(id), id.to_string());
         let at = event.at.as_micros();
         if event.kind == "placed" {
-            let Placed { zone } = match event.schema {
+            let Placed { zone, number } = match event.schema {
                 1 => serde_json::from_slice(&event.payload)?,
                 schema => return Err(format!("schema {schema} of \"placed\" is not known").into()),
             };
             changes.put(format!("{ZONES}{zone}"), "")?;
             changes.put(in_zone(&zone) + &id, "")?;
             changes.put(in_zone_and_status(&zone, Status::Placed) + &id, "")?;
-            let row = Row(Status::Placed, event.version.0, zone, at, at);
+            let row = Row(Status::Placed, event.version.0, zone, at, at, number);
             return changes.put_json(key, &row);
         }
-        let Some(Row(before, _, zone, placed_at, _)) = changes.get_json(&key)? else {
+        let Some(Row(before, _, zone, placed_at, _, number)) = changes.get_json(&key)? else {
             return Err(format!("{} has not been placed", event.stream).into());
         };
         let Some(status) = after(before, &event.kind) else {
@@ -149,7 +160,7 @@ impl Projection for Listed {
             changes.delete(in_zone_and_status(&zone, before) + &id)?;
             changes.put(in_zone_and_status(&zone, status) + &id, "")?;
         }
-        let row = Row(status, event.version.0, zone, placed_at, at);
+        let row = Row(status, event.version.0, zone, placed_at, at, number);
         changes.put_json(key, &row)
     }
 }
@@ -216,7 +227,7 @@ mod tests {
         ) {
             let request = serde_json::from_str(BENTO).unwrap();
             let (zone, tenant) = (ZoneId::default_zone(), TenantId::public());
-            let placed = order::Placed { request, zone, tenant };
+            let placed = order::Placed { number: None, request, zone, tenant };
             let mut order = Order::placed(OrderId(Uuid::from_u128(1)), Timestamp::EPOCH, placed);
             let mut status = Status::Placed;
             for event in history {

@@ -71,7 +71,7 @@ impl Model {
             let zone: ZoneId = ZONES[self.rng.usize(..self.zones)].parse().unwrap();
             let request = serde_json::from_str(super::projection::BENTO).unwrap();
             let tenant = TenantId::public();
-            all.push((id, OrderEvent::from(Placed { request, zone, tenant })));
+            all.push((id, OrderEvent::from(Placed { number: None, request, zone, tenant })));
         }
         self.write(journal, clock, all).await;
         let ids: Vec<OrderId> = self.orders.keys().copied().collect();
