@@ -3,7 +3,8 @@
 //! A load balancer asks `/readyz`; it must be told before connections start to fail. So the
 //! phases come in this order: starting (recovering what is stored), ready, draining (finishing
 //! what is at work, taking nothing new). Apart from that a part can be cut off: the journal's
-//! disk failed, the coordinator is out of reach.
+//! disk failed, the coordinator is out of reach. And the whole node can be quarantined: its clock
+//! cannot be relied on, so it holds no leases, until the clock is well again.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -40,6 +41,7 @@ pub struct Readiness {
 struct State {
     phase: Phase,
     cut_off: BTreeMap<&'static str, String>,
+    quarantined: Option<String>,
 }
 
 /// The one place where the process says how it is. Clones are the same.
@@ -73,6 +75,22 @@ impl Lifecycle {
         self.state.send_if_modified(|state| state.cut_off.remove(part).is_some());
     }
 
+    /// The node may hold no leases: its clock cannot be relied on. Again, with another reason: that
+    /// one counts.
+    pub fn quarantined(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        tracing::warn!(%reason, "quarantined");
+        self.state.send_modify(|state| state.quarantined = Some(reason));
+    }
+
+    /// The node may hold leases again.
+    pub fn readmitted(&self) {
+        let ended = self.state.send_if_modified(|state| state.quarantined.take().is_some());
+        if ended {
+            tracing::info!("readmitted");
+        }
+    }
+
     /// How it is now.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
@@ -85,6 +103,7 @@ impl Lifecycle {
         }
         let cut_off = state.cut_off.iter();
         reasons.extend(cut_off.map(|(part, reason)| format!("cut off: {part}: {reason}")));
+        reasons.extend(state.quarantined.iter().map(|reason| format!("quarantined: {reason}")));
         Readiness { ready: reasons.is_empty(), phase: state.phase, reasons }
     }
 
@@ -127,6 +146,19 @@ mod tests {
         assert_eq!((readiness.ready, readiness.phase), (false, Phase::Ready));
         assert_eq!(readiness.reasons, ["cut off: journal: no room is left"]);
         lifecycle.restored("journal");
+        assert!(lifecycle.readiness().ready);
+    }
+
+    #[test]
+    fn a_quarantine_goes_away_again() {
+        let lifecycle = Lifecycle::default();
+        lifecycle.ready();
+        lifecycle.quarantined("the wall clock jumped");
+        lifecycle.quarantined("the clock is only sure to ±1s");
+        let readiness = lifecycle.readiness();
+        assert_eq!((readiness.ready, readiness.phase), (false, Phase::Ready));
+        assert_eq!(readiness.reasons, ["quarantined: the clock is only sure to ±1s"]);
+        lifecycle.readmitted();
         assert!(lifecycle.readiness().ready);
     }
 

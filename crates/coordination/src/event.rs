@@ -98,7 +98,8 @@ pub enum LossCause {
     Releases,
 }
 
-/// Hears of every event. Called within the operation, so it must be quick and must not block.
+/// Hears of every event. Called within the operation, so it must be quick and must not block; it may
+/// use the client. What happens on several threads at once may be told in either order.
 pub trait Listener: Send + Sync + 'static {
     /// Something has happened.
     fn on(&self, event: &Event);

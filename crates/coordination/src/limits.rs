@@ -51,6 +51,13 @@ pub const CALL_MAX: Duration = Duration::from_secs(10);
 /// up to [`Options::ask_every`](crate::Options::ask_every).
 pub const BACKOFF_MIN: Duration = Duration::from_millis(5);
 
+/// How long a request may still be under way after its caller has given it up: as long as TCP sends
+/// again what was not acknowledged, which is some 15 minutes with Linux's `tcp_retries2` of 15.
+pub const LATE_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Entries of one client that are looked for once more after they have left.
+pub const DOUBTS_MAX: usize = 1_024;
+
 /// Releases of one client that the server has not confirmed. More than that, and it is cheaper to
 /// give up the session, which ends them all.
 pub const DEBTS_MAX: usize = 1_024;

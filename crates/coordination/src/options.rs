@@ -61,13 +61,27 @@ pub enum Invalid {
     /// No clock drifts by so much, and no lease would be left.
     #[error("a drift of {0} parts per million is not below 500000, half of the time")]
     Drift(u32),
+    /// What is left of a lease when its request is answered would be nothing, or next to it.
+    #[error(
+        "a lease of {length:?} can be used for {usable:?} after its request, which is not longer \
+         than the round trip of {round_trip:?} that the answer may take; make it longer"
+    )]
+    Answered {
+        /// The length.
+        length: Duration,
+        /// What of it can be used.
+        usable: Duration,
+        /// The round trip.
+        round_trip: Duration,
+    },
     /// Asking without a pause would be all that the coordinator has to answer.
-    #[error("ask_every must not be zero")]
-    Asking,
+    #[error("ask_every is {0:?}; it must be at least {BACKOFF_MIN:?}")]
+    Asking(Duration),
 }
 
 impl Options {
-    /// Checks that the length outlasts skew and round trip, and that all numbers are sane.
+    /// Checks that the length outlasts skew and round trip, that more of it can be used than an
+    /// answer may take, and that all numbers are sane.
     ///
     /// # Errors
     /// [`Invalid`] says which do not fit.
@@ -83,8 +97,12 @@ impl Options {
         if length <= needed || length <= self.margin() {
             return Err(Invalid::TooShort { length, skew_p99, round_trip });
         }
-        if ask_every.is_zero() {
-            return Err(Invalid::Asking);
+        let usable = self.usable();
+        if usable <= round_trip {
+            return Err(Invalid::Answered { length, usable, round_trip });
+        }
+        if ask_every < BACKOFF_MIN {
+            return Err(Invalid::Asking(ask_every));
         }
         Ok(())
     }
@@ -118,7 +136,8 @@ impl Options {
     /// The longest time that the process may stand still without giving up its session: what is
     /// left of it, at least, when a renewal is sent. A clock that stands still with the process,
     /// as when a virtual machine is suspended, does not show a deadline that has passed; the stall
-    /// does.
+    /// does. A shorter one ends it, too, when no renewal has been answered and less than that is
+    /// left.
     #[must_use]
     pub fn stall_max(&self) -> Duration {
         self.usable().saturating_sub(self.renew_after())
@@ -160,7 +179,37 @@ mod tests {
         let long = Options { length: LENGTH_MAX * 2, ..options };
         assert!(matches!(long.check(), Err(Invalid::TooLong { .. })));
         assert!(Options { drift_ppm: 500_000, ..options }.check().is_err());
-        assert_eq!(Options { ask_every: ms(0), ..options }.check(), Err(Invalid::Asking));
+        // An answer may take all that can be used: the lease would be renewed again and again.
+        let slow = Options { length: ms(201), skew_p99: ms(0), round_trip: ms(100), ..options };
+        assert_eq!(slow.check(), Ok(()));
+        let slow = Options { length: ms(200), ..slow };
+        assert!(matches!(slow.check(), Err(Invalid::Answered { .. })), "{:?}", slow.check());
+        // The keeper looks after what is held twice in that time.
+        for short in [ms(0), Duration::from_nanos(1), ms(4)] {
+            let asking = Options { ask_every: short, ..options };
+            assert_eq!(asking.check(), Err(Invalid::Asking(short)));
+        }
+        assert_eq!(Options { ask_every: BACKOFF_MIN, ..options }.check(), Ok(()));
+    }
+
+    #[test]
+    fn the_largest_numbers_are_counted_with() {
+        let most = Options {
+            length: LENGTH_MAX,
+            skew_p99: Duration::ZERO,
+            round_trip: Duration::ZERO,
+            drift_ppm: 499_999,
+            ask_every: Duration::MAX,
+        };
+        assert_eq!(most.check(), Ok(()));
+        assert!(most.usable() > LENGTH_MAX / 2 && most.call_limit() == CALL_MAX);
+        assert!((0..=u32::MAX).step_by(1 << 20).all(|n| most.backoff(n) >= BACKOFF_MIN));
+        assert_eq!(most.backoff(u32::MAX), BACKOFF_MIN * (1 << 31));
+        let endless = Options { length: Duration::MAX, round_trip: Duration::MAX, ..most };
+        assert_eq!((endless.margin(), endless.usable()), (Duration::MAX, Duration::ZERO));
+        assert!(matches!(endless.check(), Err(Invalid::TooLong { .. })));
+        let endless = Options { skew_p99: Duration::MAX, round_trip: Duration::MAX, ..most };
+        assert!(matches!(endless.check(), Err(Invalid::TooShort { .. })));
     }
 
     #[test]

@@ -361,3 +361,55 @@ async fn credentials_are_checked_and_never_shown() {
     let token = etcd.enter(&queue, request(fresh, Mode::Exclusive, b"")).await.unwrap().token;
     etcd.leave(&queue, token).await.unwrap();
 }
+
+/// All tokens of a user end at once while many ask: nobody may be told to go away for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tokens_that_end_under_many_calls_refuse_nobody() {
+    let Some(server) = Cluster::start(1, &[]).await else { return };
+    for command in [
+        &["user", "add", "root:rootpw"][..],
+        &["user", "grant-role", "root", "root"],
+        &["user", "add", "me:s3cret"],
+        &["role", "add", "ours"],
+        &["role", "grant-permission", "ours", "--prefix=true", "readwrite", "ours/"],
+        &["user", "grant-role", "me", "ours"],
+        &["auth", "enable"],
+    ] {
+        server.etcdctl(command);
+    }
+    let options = Options {
+        credentials: Some(Credentials::new("me", "s3cret")),
+        prefix: "ours/".to_owned(),
+        ..server.options()
+    };
+    let etcd = Etcd::connect(options, Clock::system()).await.unwrap();
+    let queue = name("tokens");
+    let session = etcd.open(60 * SECOND).await.unwrap().session;
+    let token = etcd.enter(&queue, request(session, Mode::Exclusive, b"")).await.unwrap().token;
+    let done = std::sync::atomic::AtomicBool::new(false);
+    let asking = futures::future::join_all((0..40).map(|_| async {
+        let mut answers = 0;
+        while !done.load(std::sync::atomic::Ordering::Relaxed) {
+            assert_eq!(etcd.place(&queue, token).await.unwrap().ahead, None);
+            answers += 1;
+            // So that some begin while others are being refused.
+            tokio::time::sleep(Duration::from_millis(fastrand::u64(0..20))).await;
+        }
+        answers
+    }));
+    let changing = async {
+        for round in 0..5 {
+            let role = format!("other{round}");
+            let change = ["--user", "root:rootpw", "role", "add", &role].map(str::to_owned);
+            // What an operator does: any change to users or roles ends every token.
+            let server = &server;
+            tokio::task::block_in_place(|| {
+                server.etcdctl(&change.each_ref().map(String::as_str));
+            });
+            tokio::time::sleep(SECOND / 2).await;
+        }
+        done.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    let (answers, ()) = timeout(LONG, futures::future::join(asking, changing)).await.unwrap();
+    assert!(answers.iter().all(|answers| *answers > 0), "{answers:?}");
+}

@@ -323,3 +323,67 @@ async fn a_frozen_server_ends_calls_in_time_and_thaws() {
     server.members[0].thaw();
     assert_eq!(persist(|| etcd.place(&queue, first)).await.token, first);
 }
+
+/// A member that takes connections and says nothing stands first in the list, and every caller has
+/// less patience than the search gives a member: the search goes on where the last one stopped.
+#[tokio::test]
+async fn impatient_callers_get_past_a_silent_member() {
+    let Some(server) = Cluster::start(1, &[]).await else { return };
+    let silent = Proxy::to(server.members[0].client).await;
+    silent.hold(Direction::Answers);
+    let endpoints = [silent.address().to_string(), server.members[0].client.to_string()];
+    let etcd = Etcd::new(Options::new(endpoints), Clock::system()).unwrap();
+    let queue = name("past");
+    let mut answered = false;
+    for _ in 0..10 {
+        answered |= matches!(timeout(SECOND / 2, etcd.list(&queue, None)).await, Ok(Ok(_)));
+    }
+    assert!(answered, "ten tries of half a second, each stuck at the first member");
+}
+
+/// A leader is frozen, another one is elected, and the old one goes on with a renewal in its hands:
+/// it answers before it knows. What it renews is not what counts.
+#[tokio::test]
+async fn a_renewal_by_a_deposed_leader_does_not_count() {
+    const LENGTH: u64 = 40;
+    let Some(cluster) = Cluster::start(3, &[]).await else { return };
+    let mut stale = 0;
+    for round in 0..6 {
+        let leader = cluster.leader();
+        let old = &cluster.members[leader];
+        let options = Options {
+            request_timeout: 10 * SECOND,
+            endpoints: vec![old.client.to_string()],
+            ..cluster.options()
+        };
+        let etcd = connect(options).await;
+        let session = persist(|| etcd.open(Duration::from_secs(LENGTH))).await.session;
+        old.freeze();
+        let other = cluster.members[(leader + 1) % 3].client.to_string();
+        let elected = connect(Options::new([other])).await;
+        // It answers once there is a leader. From then on the new one counts.
+        let register = name("elected");
+        persist(|| elected.load(&register)).await;
+        tokio::time::sleep(4 * SECOND).await;
+        let sent = now();
+        let mut renewal = etcd.renew(session);
+        assert!(timeout(SECOND / 10, &mut renewal).await.is_err());
+        old.thaw();
+        let renewed = timeout(LONG, renewal).await.unwrap();
+        let ttl = time_to_live(&cluster, (leader + 1) % 3, session.0);
+        // Rounded down by the server.
+        let counted = ttl + sent.elapsed().as_secs() + 2 >= LENGTH;
+        stale += u32::from(!counted);
+        assert!(renewed.is_err() || counted, "round {round}: {renewed:?}, {ttl} s are left");
+    }
+    eprintln!("{stale} of 6 renewals were not counted");
+}
+
+/// How long a lease lives, as one member says.
+fn time_to_live(cluster: &Cluster, member: usize, session: u64) -> u64 {
+    let address = cluster.members[member].client.to_string();
+    let lease = format!("{session:x}");
+    let text = cluster.etcdctl(&["--endpoints", &address, "lease", "timetolive", &lease]);
+    let rest = text.split("remaining(").nth(1).unwrap();
+    rest.split('s').next().unwrap().parse().unwrap()
+}

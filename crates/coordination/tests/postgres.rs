@@ -97,6 +97,33 @@ async fn who_cannot_be_served_is_told_why() {
 }
 
 #[tokio::test]
+async fn a_password_is_checked_by_the_server_and_never_shown() {
+    let Some(url) = shared("STEADFAST_POSTGRES_GUARDED") else { return };
+    let (user, rest) = url.strip_prefix("postgres://").unwrap().split_once(':').unwrap();
+    let (password, at) = rest.split_once('@').unwrap();
+    for wrong in [format!("{user}:not-{password}"), user.to_owned()] {
+        let error = Postgres::connect(&format!("postgres://{wrong}@{at}")).await.unwrap_err();
+        assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+        assert!(error.to_string().contains("password"), "{error}");
+        assert!(!format!("{error} {error:?}").contains(password), "{error:?}");
+    }
+    let options = options(&url);
+    let schema = options.schema.clone();
+    match Postgres::connect_with(options).await {
+        Ok(postgres) => {
+            assert!(!format!("{postgres:?}").contains(password), "{postgres:?}");
+            postgres.open(SECOND).await.unwrap();
+            sql(&url, &format!("DROP SCHEMA {schema} CASCADE")).await;
+        }
+        // Let in, with no right to make tables; that is told, and no password.
+        Err(error) => {
+            assert!(error.to_string().contains("permission denied"), "{error}");
+            assert!(!format!("{error} {error:?}").contains(password), "{error:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_server_of_another_kind_is_named() {
     let Some(redis) = shared("STEADFAST_REDIS") else { return };
     let at = redis.trim_start_matches("redis://").trim_end_matches('/');
@@ -288,7 +315,7 @@ async fn pairs_per_second() {
 async fn a_waiter_hears_of_a_release_from_another_client_at_once() {
     let Some(url) = shared(VARIABLE) else { return };
     let mut options = options(&url);
-    options.poll = 60 * SECOND;
+    options.poll = 20 * SECOND;
     let one = Postgres::connect_with(options.clone()).await.unwrap();
     let other = Postgres::connect_with(options).await.unwrap();
     let queue = name("heard");

@@ -151,7 +151,7 @@ async fn tokens_rise_over_a_loss_of_all_data() {
 async fn a_waiter_hears_of_a_release_from_another_client_at_once() {
     let Some(url) = shared(VARIABLE) else { return };
     let mut options = options(&url);
-    options.poll = 60 * SECOND;
+    options.poll = 20 * SECOND;
     let one = Redis::connect_with(options.clone()).await.unwrap();
     let other = Redis::connect_with(options).await.unwrap();
     let queue = name("heard");

@@ -27,7 +27,8 @@ async fn killed(arguments: &[&str]) -> Option<Vec<String>> {
     let clock = Clock::system();
     clock.sleep(SECOND / 2).await;
     server.kill();
-    // What is answered from here on is compared with what was answered before.
+    // The load ends here: this looks for what was answered before and is lost. That tokens go on
+    // rising afterwards is `tokens_rise_over_a_loss_of_all_data`.
     stop.store(true, Ordering::SeqCst);
     server.restart();
     let all = load.await.unwrap();
@@ -46,7 +47,7 @@ async fn nothing_answered_is_lost_when_a_durable_server_is_killed() {
     }
 }
 
-/// The twin without `appendfsync always`: what the capabilities say is lost, is lost.
+/// The twin without any file (a killed process does not tell `appendfsync always` from less): what the capabilities say is lost, is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_twin_a_server_that_keeps_nothing_loses_entries() {
     if let Some(faults) = killed(&["--save", ""]).await {

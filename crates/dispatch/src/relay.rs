@@ -30,8 +30,12 @@ use crate::TaskError;
 /// The name of the election, and of the resource in the journal.
 pub const RESOURCE: &str = "relay";
 
-/// Relays as the leader, term after term, until told to stop.
-pub(crate) async fn run<B: Bus>(
+/// Relays as the leader, term after term, until `stopped` says so or its sender is gone. For a
+/// process that does nothing else; [`crate::Assembly`] has it among its tasks.
+///
+/// # Errors
+/// The journal is closed or has failed.
+pub async fn run<B: Bus>(
     relay: Relay<B>,
     client: Client,
     stopped: watch::Receiver<bool>,
@@ -96,6 +100,6 @@ async fn resign(client: &Client, leader: Leader) {
 }
 
 /// Completes when told to stop, or when nobody is left who could.
-pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
+async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|stop| *stop).await;
 }

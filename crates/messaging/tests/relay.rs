@@ -285,7 +285,7 @@ fn replaced(fenced: bool) -> (Option<Ended>, usize) {
     sim.on_idle(move || writer.run_once().unwrap() > 0);
     let office =
         |token| Fence { resource: "relay".to_owned(), token: FencingToken::new(token).unwrap() };
-    let start = |token: Option<u64>| {
+    let start = |sim: &Simulation, token: Option<u64>| {
         let bus = Arc::new(Paper::default());
         let relay = Relay::new(journal.clone(), Arc::clone(&bus), sim.clock(), options());
         let ended = Arc::new(Mutex::new(None));
@@ -299,7 +299,7 @@ fn replaced(fenced: bool) -> (Option<Ended>, usize) {
         });
         (bus, ended)
     };
-    let (first, ended) = start(fenced.then_some(7));
+    let (first, ended) = start(&sim, fenced.then_some(7));
     let (writing, clock) = (journal.clone(), sim.clock());
     sim.spawn(async move {
         let messages = (1..=8).map(|sequence| message("k", sequence)).collect();
@@ -308,7 +308,7 @@ fn replaced(fenced: bool) -> (Option<Ended>, usize) {
     sim.run_for(Duration::from_secs(1));
     assert_eq!(first.published().len(), 8);
 
-    let (second, _) = start(fenced.then_some(8));
+    let (second, _) = start(&sim, fenced.then_some(8));
     sim.run_for(Duration::from_secs(1));
     assert_eq!(second.published(), first.published(), "nothing that is unmarked is lost");
     first.answer_all();

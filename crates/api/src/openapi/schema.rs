@@ -156,6 +156,9 @@ shapes! {
         /// Its name.
         #[schema(format = Uuid)]
         id: String,
+        /// What people call it by: short and unique. Very old orders have none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
         /// Where it stands.
         status: Status,
         /// How many events it has had; the `ETag`.
@@ -218,6 +221,9 @@ shapes! {
         /// Its name.
         #[schema(format = Uuid)]
         id: String,
+        /// What people call it by: short and unique. Very old orders have none.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        number: Option<u64>,
         /// Where it stands.
         status: Status,
         /// How many events it has had.
@@ -527,7 +533,7 @@ mod tests {
             for (stock, payment) in stocks.iter().zip(&payments).chain([(&stocks[0], &payments[3])])
             {
                 agree::<Order, dispatch::order::OrderView>(&serde_json::json!({
-                    "id": ID, "status": status.as_str(), "version": 9, "zone": "default",
+                    "id": ID, "number": 1_000, "status": status.as_str(), "version": 9, "zone": "default",
                     "merchant": "r1", "pickup": place(), "dropoff": place(),
                     "items": [{"sku": "bento", "quantity": 2}],
                     "amount": {"currency": "KRW", "minor": 18000},
@@ -539,7 +545,8 @@ mod tests {
             }
         }
         let summary = serde_json::json!({
-            "id": ID, "status": "placed", "version": 1, "zone": "default", "placed_at": AT,
+            "id": ID, "number": 1_000, "status": "placed", "version": 1, "zone": "default",
+            "placed_at": AT,
             "changed_at": AT,
         });
         agree::<OrderPage, dispatch::service::OrderPage>(

@@ -147,7 +147,7 @@ impl Ticket {
     pub(super) fn settled(&mut self) {
         (self.owed, self.asking) = (false, false);
         if self.entry.is_doubtful() {
-            self.handle.shared.doubt(&self.entry);
+            self.handle.shared.doubt(&self.entry, None);
         }
     }
 }

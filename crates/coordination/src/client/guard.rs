@@ -7,6 +7,7 @@ use steadfast_time::Monotonic;
 
 use super::call::{Answer, call};
 use super::entry::Ticket;
+use crate::event::LossCause;
 use crate::port::{Error, Name};
 
 /// What was held is lost: another may hold it now.
@@ -105,6 +106,10 @@ impl Guard {
 
     /// Changes what others read in its entry.
     ///
+    /// A change that was not answered may still arrive, on an engine with several connections also
+    /// after a later one, and stands then. What must be right in the end is to be set from time to
+    /// time, or belongs into a register.
+    ///
     /// # Errors
     /// [`Error::Over`] when it is lost; [`Error::TooLarge`]; [`Error::Unavailable`] or
     /// [`Error::Timeout`] when it is not known whether the value was changed: set it again.
@@ -136,6 +141,7 @@ impl Guard {
         self.check().map_err(|_| self.over())?;
         let entry = std::sync::Arc::clone(&self.ticket.entry);
         let shared = std::sync::Arc::clone(&self.ticket.handle.shared);
+        let started = shared.clock.monotonic();
         shared.give_back(&entry);
         let work = shared.coordinator.leave(&entry.name, self.token);
         match call(&shared, &entry.lease, None, work).await {
@@ -145,8 +151,12 @@ impl Guard {
             }
             Answer::Given(Err(error)) => Err(error),
             Answer::Late(waited) => Err(Error::Timeout { name: entry.name.clone(), waited }),
-            // The session has ended while it was given back, and the entry with it.
-            Answer::Lost => Ok(()),
+            Answer::Lost if entry.lease.loss() == Some(Some(LossCause::Server)) => Ok(()),
+            // The session is given up, and the server is told so. It may not have heard it yet.
+            Answer::Lost => {
+                let waited = shared.clock.monotonic() - started;
+                Err(Error::Timeout { name: entry.name.clone(), waited })
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ use super::debts::{Debt, Owed};
 use super::entry::Entry;
 use super::machine::Next;
 use super::shared::Shared;
-use crate::limits::{DEBTS_AT_ONCE, LOOKS_AT_ONCE};
+use crate::limits::{DEBTS_AT_ONCE, LIST_MAX, LOOKS_AT_ONCE};
 use crate::port::{Error, Place};
 
 /// Keeps a client's session: opens and renews it, sees to the release of what was dropped, and looks
@@ -166,19 +166,28 @@ fn earlier(until: Option<Monotonic>, other: Monotonic) -> Option<Monotonic> {
 /// Tries once to end something. Returns what is still owed.
 async fn settle(shared: Arc<Shared>, mut owed: Owed) -> Option<Owed> {
     let limit = shared.options.call_limit();
+    // When trying again is needless.
+    let mut latest = None;
     let done = match &owed.debt {
         Debt::Close { session, until } => {
             let close = shared.coordinator.close(*session);
             let closed = shared.clock.timeout(limit, close).await;
+            latest = Some(*until);
             matches!(closed, Ok(Ok(()))) || shared.clock.monotonic() >= *until
         }
         Debt::Leave { entry, again } => {
             let (entry, again) = (Arc::clone(entry), *again);
-            let token = entry.token().filter(|_| !again);
-            let left = shared.clock.timeout(limit, leave(&shared, &entry, token)).await;
-            let left = matches!(left, Ok(true));
-            if left && !again && entry.is_doubtful() {
-                shared.doubt(&entry);
+            let left = async {
+                match again {
+                    None => leave(&shared, &entry, entry.token()).await,
+                    Some(_) => {
+                        is_absent(&shared, &entry).await || leave(&shared, &entry, None).await
+                    }
+                }
+            };
+            let left = matches!(shared.clock.timeout(limit, left).await, Ok(true));
+            if left && entry.is_doubtful() {
+                shared.doubt(&entry, again);
             }
             left
         }
@@ -186,7 +195,8 @@ async fn settle(shared: Arc<Shared>, mut owed: Owed) -> Option<Owed> {
     if done {
         return None;
     }
-    owed.not_before = shared.clock.monotonic() + shared.options.backoff(owed.failures);
+    let not_before = shared.clock.monotonic() + shared.options.backoff(owed.failures);
+    owed.not_before = latest.map_or(not_before, |latest| latest.min(not_before));
     owed.failures = owed.failures.saturating_add(1);
     Some(owed)
 }
@@ -208,6 +218,14 @@ async fn leave(shared: &Shared, entry: &Entry, token: Option<FencingToken>) -> b
         },
     };
     shared.coordinator.leave(&entry.name, token).await.is_ok()
+}
+
+/// Whether an entry that has left is certainly not in its queue again. A question, since repeating
+/// the request would put an entry into everybody's way for a moment.
+async fn is_absent(shared: &Shared, entry: &Entry) -> bool {
+    let Ok(listing) = shared.coordinator.list(&entry.name, None).await else { return false };
+    let mut ours = listing.entries.iter().filter(|other| other.session == entry.lease.session);
+    listing.entries.len() < LIST_MAX && ours.all(|other| shared.is_held(other.token))
 }
 
 /// Looks whether an entry that is held is still there.

@@ -50,8 +50,8 @@ enum Renewal {
 enum Phase {
     /// There is none, and none may be asked for before that moment.
     None { not_before: Monotonic },
-    /// One was asked for.
-    Opening { sent: Monotonic },
+    /// One was asked for; before a quarantine, if it is stale.
+    Opening { sent: Monotonic, stale: bool },
     /// There is one.
     Live(Live, Renewal),
     /// There will be none any more.
@@ -135,7 +135,7 @@ impl Machine {
             Phase::None { .. } if !self.wanted || self.quarantined.is_some() => Next::Wait(None),
             Phase::None { not_before } if now < *not_before => Next::Wait(Some(*not_before)),
             Phase::None { .. } => {
-                self.phase = Phase::Opening { sent: now };
+                self.phase = Phase::Opening { sent: now, stale: false };
                 Next::Open { limit: self.options.call_limit() }
             }
             Phase::Opening { .. } => Next::Wait(None),
@@ -143,7 +143,7 @@ impl Machine {
                 Renewal::Due(due) if now >= due => {
                     *renewal = Renewal::Sent(now);
                     let left = live.deadline - now;
-                    let limit = (left / 2).max(self.options.round_trip).min(left).min(CALL_MAX);
+                    let limit = (left / 2).min(CALL_MAX).max(self.options.round_trip).min(left);
                     Next::Renew { session: live.session, limit }
                 }
                 Renewal::Due(due) => Next::Wait(Some(due.min(live.deadline))),
@@ -164,12 +164,12 @@ impl Machine {
 
     /// The answer to [`Next::Open`], now.
     pub(super) fn opened(&mut self, now: Monotonic, answer: Option<Opened>) -> Option<Change> {
-        let Phase::Opening { sent } = self.phase else {
+        let Phase::Opening { sent, stale } = self.phase else {
             return answer.map(Change::Useless);
         };
         let deadline = sent + self.options.usable();
         match answer {
-            Some(Opened { session, length }) if now < deadline && self.quarantined.is_none() => {
+            Some(Opened { session, length }) if now < deadline && !stale => {
                 let live = Live { session, sent, deadline, length };
                 let due = sent + self.options.renew_after();
                 self.phase = Phase::Live(live, Renewal::Due(due));
@@ -240,9 +240,17 @@ impl Machine {
     /// Gives up what there is, and takes nothing until [`Machine::readmit`].
     pub(super) fn quarantine(&mut self, now: Monotonic, reason: Arc<str>) -> Option<Change> {
         self.quarantined = Some(reason);
-        match self.phase {
-            Phase::Live(live, _) => self.lose(live.session, now, Some(LossCause::Quarantine)),
-            _ => None,
+        match &mut self.phase {
+            Phase::Live(live, _) => {
+                let session = live.session;
+                self.lose(session, now, Some(LossCause::Quarantine))
+            }
+            // Its deadline would be counted on the clock that cannot be relied on.
+            Phase::Opening { stale, .. } => {
+                *stale = true;
+                None
+            }
+            Phase::None { .. } | Phase::Closed => None,
         }
     }
 
@@ -357,6 +365,16 @@ mod tests {
     }
 
     #[test]
+    fn a_renewal_may_take_a_round_trip_however_long_that_is() {
+        let round_trip = Duration::from_secs(30);
+        let length = Duration::from_secs(120);
+        let mut machine = Machine::new(Options { length, round_trip, ..Options::default() });
+        open(&mut machine, at(0), 1);
+        let next = machine.next(at(40_000));
+        assert!(matches!(next, Next::Renew { limit, .. } if limit >= round_trip), "{next:?}");
+    }
+
+    #[test]
     fn failures_are_followed_by_growing_pauses_with_a_bound() {
         let mut machine = machine();
         machine.want();
@@ -384,6 +402,15 @@ mod tests {
         // One that is opened while the quarantine begins is not used.
         machine.quarantine(at(9_001), "clock".into());
         assert_eq!(machine.opened(at(9_002), opened(2)), opened(2).map(Change::Useless));
+        // Nor when it has ended by then: it was timed by a clock that could not be relied on.
+        assert!(machine.readmit());
+        assert!(matches!(machine.next(at(9_500)), Next::Open { .. }));
+        machine.quarantine(at(9_501), "clock".into());
+        assert!(machine.readmit());
+        assert_eq!(machine.next(at(9_502)), Next::Wait(None), "one at a time");
+        assert_eq!(machine.opened(at(9_503), opened(3)), opened(3).map(Change::Useless));
+        assert!(matches!(machine.next(at(9_999)), Next::Open { .. }));
+        assert!(matches!(machine.opened(at(9_999), opened(4)), Some(Change::Opened(_))));
     }
 
     #[test]

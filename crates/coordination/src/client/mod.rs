@@ -4,8 +4,8 @@
 //! Locks, elections and the rest are arrangements of entries (see [`crate::port`]); what is hard
 //! about all of them is the same, and is here:
 //!
-//! - **One session**, opened when it is first wanted, renewed by the [`Keeper`] while anybody waits
-//!   or holds, given up *before* the server would, and replaced by another after a loss.
+//! - **One session**, opened when it is first wanted, renewed by the [`Keeper`] from then on, given
+//!   up *before* the server would, and replaced by another after a loss.
 //! - **A turn that is one**: [`Client::enter`] waits in a fair queue and looks at its session once
 //!   more before it gives a [`Guard`].
 //! - **Release that is guaranteed**: whatever is dropped, at any point, also with an answer
@@ -190,7 +190,9 @@ impl Client {
     /// Enters a queue and waits for its turn. Turns come in the order of arrival, as far as the
     /// engine is [fair](crate::port::Capabilities::fair).
     ///
-    /// May be dropped at any point; the keeper sees to what it leaves behind. A request that was not
+    /// May be dropped at any point; the keeper sees to what it leaves behind. But it must be polled:
+    /// one that is kept without that gets its turn all the same, does not hear of it, and holds up
+    /// everybody behind it. A request that was not
     /// answered is sent again while patience lasts. When the session is lost while this waits, it
     /// queues again under the next one, at the end of the line.
     ///
@@ -232,13 +234,19 @@ impl Client {
         Attempt::new(self, name, Mode::Exclusive, value, Patience::Try).quietly().run().await
     }
 
+    /// Why nothing can be held at present, for recipes that ask the engine by themselves.
+    pub(crate) fn refusal(&self) -> Option<Error> {
+        self.handle.shared.refusal()
+    }
+
     /// Tells the listeners.
     pub(crate) fn emit(&self, event: &Event) {
         self.handle.shared.emit(event);
     }
 
-    /// Gives up the session and all that is held, at once, and refuses everything with
-    /// [`Error::Quarantined`] until [`Client::readmit`]: the node's clock cannot be relied on.
+    /// Gives up the session and all that is held, at once, and refuses everything that needs a
+    /// session with [`Error::Quarantined`] until [`Client::readmit`]: the node's clock cannot be
+    /// relied on. What needs none (sequences, counters, observers) goes by no clock, and goes on.
     pub fn quarantine(&self, reason: &str) {
         self.handle.shared.quarantine(reason);
     }
@@ -248,14 +256,15 @@ impl Client {
         self.handle.shared.readmit();
     }
 
-    /// Gives everything back and closes the session; the keeper ends then. Everything that is asked
-    /// of any clone afterwards is [`Error::Closed`].
+    /// Gives everything back and closes the session; the keeper ends then. Everything that needs a
+    /// session is [`Error::Closed`] afterwards, for all clones.
     ///
     /// Completes when the server has confirmed it, or has ended the session by itself.
     pub async fn shutdown(&self) {
         let shared = &self.handle.shared;
         shared.close();
-        let limit = shared.options.length + shared.options.call_limit() * 2;
+        let left = shared.closed_by() - shared.clock.monotonic();
+        let limit = left + shared.options.call_limit() * 2;
         if shared.clock.timeout(limit, shared.finished()).await.is_err() {
             tracing::warn!("a client was shut down, but its keeper did not end");
         }

@@ -21,6 +21,7 @@ use super::lease::Lease;
 use super::machine::{Change, Machine, Next};
 use super::patience::Patience;
 use crate::event::{Event, Listener, LossCause};
+use crate::limits::LATE_MAX;
 use crate::options::Options;
 use crate::port::{Coordinator, Error, Opened, SessionId};
 
@@ -146,9 +147,13 @@ impl Shared {
         self.apply(state, now, change);
     }
 
+    /// Whether a session may have run out in a stall that the clock does not show: it has, when the
+    /// stall was longer than what the clock says is left.
     fn stalled(&self, lease: &Lease, now: Monotonic) -> bool {
-        let max = self.options.stall_max();
-        self.stalls.get().is_some_and(|stalls| stalls.since(lease.sent(), now) > max)
+        self.stalls.get().is_some_and(|stalls| {
+            let stall = stalls.since(lease.sent(), now);
+            stall > self.options.stall_max().min(lease.deadline() - now)
+        })
     }
 
     fn apply(&self, state: &mut State, now: Monotonic, change: Option<Change>) {
@@ -322,12 +327,8 @@ impl Shared {
         loop {
             let changed = self.changed.notified();
             let answer = self.with(|state, now| {
-                if state.machine.is_closed() {
-                    return Some(Err(NoSession::Never(Error::Closed)));
-                }
-                if let Some(reason) = state.machine.quarantined() {
-                    let reason = Arc::clone(reason);
-                    return Some(Err(NoSession::Never(Error::Quarantined { reason })));
+                if let Some(error) = state.refusal() {
+                    return Some(Err(NoSession::Never(error)));
                 }
                 if let Some(lease) = &state.lease {
                     return Some(Ok(Arc::clone(lease)));
@@ -386,20 +387,34 @@ impl Shared {
     pub(super) fn owe(&self, entry: &Arc<Entry>) {
         self.with(|state, now| {
             state.give_back(entry, now);
-            self.leave_later(state, now, entry, false);
+            self.leave_later(state, now, entry, None);
         });
     }
 
     /// An entry has left, but an earlier request for it may still be on the way: one that arrives
-    /// after the leaving makes it anew, so it is looked for once more.
-    pub(super) fn doubt(&self, entry: &Arc<Entry>) {
-        self.with(|state, now| self.leave_later(state, now, entry, true));
+    /// after the leaving makes it anew, so it is looked for again. `before` is the pause after which
+    /// it was looked for last; when that was so long that nothing can still be on the way, the doubt
+    /// is at its end.
+    pub(super) fn doubt(&self, entry: &Arc<Entry>, before: Option<Duration>) {
+        let again = match before {
+            None => self.options.call_limit(),
+            // The pauses before this one were as long together.
+            Some(before) if before >= LATE_MAX / 2 => return,
+            Some(before) => before * 2,
+        };
+        self.with(|state, now| self.leave_later(state, now, entry, Some(again)));
     }
 
-    fn leave_later(&self, state: &mut State, now: Monotonic, entry: &Arc<Entry>, again: bool) {
+    fn leave_later(
+        &self,
+        state: &mut State,
+        now: Monotonic,
+        entry: &Arc<Entry>,
+        again: Option<Duration>,
+    ) {
         let gone = entry.is_evicted() && !entry.is_doubtful();
         if !gone && entry.lease.loss().is_none() {
-            let not_before = if again { now + self.options.call_limit() } else { now };
+            let not_before = again.map_or(now, |pause| now + pause);
             let debt = Debt::Leave { entry: Arc::clone(entry), again };
             if state.debts.add(Owed { debt, failures: 0, not_before }) {
                 let session = entry.lease.session;
@@ -441,6 +456,21 @@ impl Shared {
         })
     }
 
+    /// Why nothing can be held at present, however long one waits.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        self.with(|state, _| state.refusal())
+    }
+
+    /// Until when the keeper may have to ask for the end of sessions.
+    pub(super) fn closed_by(&self) -> Monotonic {
+        self.with(|state, _| state.debts.closed_by())
+    }
+
+    /// Whether an entry is held.
+    pub(super) fn is_held(&self, token: FencingToken) -> bool {
+        self.with(|state, _| state.held.contains_key(&token))
+    }
+
     /// Whether there is a session.
     pub(super) fn is_open(&self) -> bool {
         self.with(|state, _| state.lease.is_some())
@@ -480,6 +510,14 @@ impl Later {
 }
 
 impl State {
+    fn refusal(&self) -> Option<Error> {
+        if self.machine.is_closed() {
+            return Some(Error::Closed);
+        }
+        let reason = Arc::clone(self.machine.quarantined()?);
+        Some(Error::Quarantined { reason })
+    }
+
     /// All that was held under a session is lost, or given back when there is no cause.
     fn lost(&mut self, session: SessionId, now: Monotonic, cause: Option<LossCause>) {
         for (token, entry) in std::mem::take(&mut self.held) {

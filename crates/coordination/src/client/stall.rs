@@ -9,8 +9,11 @@ use steadfast_time::Monotonic;
 ///
 /// A holder that stood still cannot have noticed that its session ended, and a clock that stood
 /// still with it does not tell. So a stall that is longer than
-/// [`Options::stall_max`](crate::Options::stall_max) ends a client's session before any further
-/// work.
+/// [`Options::stall_max`](crate::Options::stall_max), or than what is left of the session by the
+/// clock, ends a client's session before any further work.
+///
+/// Asked within each operation, under the client's lock: it must be quick, and must not use the
+/// client.
 pub trait Stalls: Send + Sync + 'static {
     /// The longest stall that ended at `since` or later, or is still going on at `now`; zero when
     /// there was none.

@@ -7,9 +7,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use steadfast_fencing::FencingToken;
 use tokio::sync::Notify;
+
+/// The longest time after which those who wait ask again. With that they also tell the server that
+/// somebody waits, which it remembers for at least 30 seconds; whoever asks more seldom is not told.
+pub(crate) const POLL_MAX: Duration = Duration::from_secs(20);
 
 /// What somebody waits for: an entry to go, or (without a token) any change of the queue.
 type Key = (Arc<str>, Option<u64>);

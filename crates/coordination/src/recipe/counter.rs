@@ -307,7 +307,8 @@ impl Tally {
             Some((id.parse().ok()?, after.parse().ok()?))
         });
         let kept: Vec<(Uuid, i64)> = kept.collect::<Option<_>>()?;
-        (kept.len() as u64 <= operations).then_some(Self { value, operations, kept })
+        let is_one = kept.len() as u64 <= operations && operations < u64::MAX;
+        is_one.then_some(Self { value, operations, kept })
     }
 
     fn write(&self) -> Vec<u8> {
@@ -411,6 +412,17 @@ mod tests {
         }
         let outcome = attempt(&mut on_its_way, &mut again, false);
         assert!(matches!(outcome, Err(Error::Forgotten { .. })), "{outcome:?}");
+    }
+
+    #[test]
+    fn the_number_of_operations_does_not_wrap() {
+        let held = |operations: u64| {
+            let value = encode(KIND, &format!("7 {operations}"));
+            Some(Register { value, version: 1 })
+        };
+        assert_eq!(apply(&mut held(u64::MAX - 1), &operation(1, 1)).unwrap(), 8);
+        let end = apply(&mut held(u64::MAX), &operation(1, 1));
+        assert!(matches!(end, Err(Error::Damaged(_))), "{end:?}");
     }
 
     #[test]

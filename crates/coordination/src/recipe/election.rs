@@ -99,7 +99,8 @@ impl Election {
                 }
             };
             match told {
-                Ok(()) => return Ok(()),
+                // Read late, perhaps: after the process had stood still.
+                Ok(()) => return guard.check().map(drop).map_err(over),
                 Err(Error::Unavailable { .. } | Error::Timeout { .. })
                     if patience != Patience::Try => {}
                 Err(error) => return Err(error),
@@ -137,6 +138,10 @@ impl Election {
         let watch = Watch::new(self.client.clone(), self.name.clone());
         Observer { watch, tracker: Tracker::default() }
     }
+}
+
+fn over(lost: Lost) -> Error {
+    Error::Over { name: lost.name, token: lost.token }
 }
 
 fn marked(mark: u8, value: &[u8]) -> Result<Vec<u8>, Error> {

@@ -353,6 +353,9 @@ impl<'a> Acquisition<'a> {
         let register = name.join("/permits")?;
         let mut failures = 0;
         loop {
+            if let Some(refusal) = self.client.refusal() {
+                return Err(refusal);
+            }
             let coordinator = self.client.coordinator();
             let stored = match self.ask(coordinator.load(&register)).await {
                 Ok(Some(stored)) => String::from_utf8_lossy(&stored.value).into_owned(),

@@ -37,6 +37,11 @@ impl Watch {
         Self { client, queue, told: None, outright: true, is_blind: false, failures: 0 }
     }
 
+    /// The same, by somebody who has seen the queue at this version.
+    pub(super) fn since(client: Client, queue: Name, version: u64) -> Self {
+        Self { told: Some(version), outright: false, ..Self::new(client, queue) }
+    }
+
     pub(super) const fn client(&self) -> &Client {
         &self.client
     }

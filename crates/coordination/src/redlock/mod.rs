@@ -7,7 +7,8 @@
 //!
 //! # How two hold it at once
 //!
-//! Each of these is a test of this crate against real servers (`tests/redlock.rs`):
+//! The first two are tests of this crate against real servers (`tests/redlock.rs`); the third would
+//! need a server whose clock can be set, and is told here only:
 //!
 //! - **A pause longer than the expiry** (a stopped process, a garbage collector, a slow disk):
 //!   the keys expire, another takes the lock, and the first goes on with its write.

@@ -10,6 +10,7 @@ use steadfast_time::Clock;
 use tokio::sync::Mutex;
 
 use super::ENGINE;
+use crate::engine::redis::client;
 use crate::port::{Error, Name};
 
 /// How long a server may take: little against a lock's expiry, as the algorithm asks for, so that
@@ -41,7 +42,7 @@ impl Nodes {
             return Err(refused("there are no servers"));
         }
         let open = |url: &&str| {
-            let client = Client::open(*url).map_err(|_unshown| {
+            let client = client(url).map_err(|_unshown| {
                 refused("a URL cannot be used; it looks like redis://user:password@host:port")
             })?;
             Ok(Node { client, connection: Mutex::default() })

@@ -95,8 +95,12 @@ impl ZoneLeases {
                     self.hold(zone.clone(), guard);
                     return Change::Held { zone, token };
                 }
+                // The end is near, and somebody else's turn.
+                Some(Event::Answered(zone, Err(Error::Closed))) => {
+                    tracing::debug!(%zone, "given back");
+                }
                 Some(Event::Answered(zone, Err(error))) => {
-                    // It stays so: the name cannot be leased, or the client has been shut down.
+                    // It stays so: the name cannot be leased.
                     tracing::error!(%zone, %error, "the zone cannot be dispatched");
                 }
                 Some(Event::Ended(zone)) => {

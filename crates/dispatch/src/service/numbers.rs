@@ -34,9 +34,6 @@ const SEQUENCE: &str = "orders";
 /// twelve digits; no value.
 const BLOCKS: &str = "order-number-blocks";
 
-/// Records read at a time.
-const PAGE: usize = 1_000;
-
 /// Why orders cannot be numbered.
 #[derive(Debug, thiserror::Error)]
 pub enum NumbersError {
@@ -139,16 +136,10 @@ fn unavailable(error: &dyn std::error::Error) -> Error {
 
 /// The highest block of which numbers were used.
 fn last_block(journal: &Journal) -> Result<Option<u64>, NumbersError> {
-    let mut last: Option<String> = None;
-    loop {
-        let page = journal.store().records(BLOCKS, "", last.as_deref(), PAGE)?;
-        match page.into_iter().last() {
-            Some((key, _)) => last = Some(key),
-            None => break,
-        }
-    }
-    let parse = |key: String| key.parse().map_err(|_| NumbersError::Unreadable { key });
-    last.map(parse).transpose()
+    let last = journal.store().records_reverse(BLOCKS, "", None, 1)?;
+    let parse =
+        |(key, _): (String, Bytes)| key.parse().map_err(|_| NumbersError::Unreadable { key });
+    last.into_iter().next().map(parse).transpose()
 }
 
 #[cfg(test)]

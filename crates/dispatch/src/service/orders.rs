@@ -126,8 +126,11 @@ impl Orders {
 
         // Before the moment is taken: it may have to wait.
         let numbered = match &core.options.numbers {
-            Some(numbers) => Some((numbers, numbers.next(deadline).await?)),
             None => None,
+            Some(numbers) => match numbers.next(deadline).await {
+                Ok(numbered) => Some((numbers, numbered)),
+                Err(error) => return self.placed_before(&tenant, &key, fingerprint, error),
+            },
         };
         let now = core.clock.now();
         let zone = core.board().zone_of(&request.pickup);
@@ -163,6 +166,24 @@ impl Orders {
                 Err(Error::KeyReused)
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The answer to a request that was done before, when `error` keeps a new one from being done.
+    fn placed_before(
+        &self,
+        tenant: &TenantId,
+        key: &IdempotencyKey,
+        fingerprint: [u8; 32],
+        error: Error,
+    ) -> Result<PlacedResponse, Error> {
+        let store = self.core.journal.store();
+        match store.claimed(tenant.as_str(), key.as_str(), self.core.clock.now())? {
+            None => Err(error),
+            Some(claimed) if claimed.fingerprint != fingerprint => Err(Error::KeyReused),
+            Some(claimed) => {
+                Ok(PlacedResponse { response: Arc::new(claimed.response), replayed: true })
+            }
         }
     }
 

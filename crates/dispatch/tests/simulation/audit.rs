@@ -106,6 +106,7 @@ pub fn check(disks: &Disks, actors: &Actors, scenario: &Scenario) -> Result<Summ
     let events = all_events(store)?;
     let mut summary = history(&events, actors, scenario)?;
     let orders = orders(&events)?;
+    numbers(&orders)?;
     customers(&orders, actors, &mut summary)?;
     outbox(store, &events)?;
     for order in orders.values() {
@@ -173,6 +174,17 @@ fn history(events: &[Event], actors: &Actors, scenario: &Scenario) -> Result<Sum
         }
     }
     Ok(summary)
+}
+
+/// Every order has a number of its own, whatever crashed.
+fn numbers(orders: &BTreeMap<OrderId, Order>) -> Result<(), String> {
+    let mut seen = HashMap::new();
+    for order in orders.values() {
+        let number = order.number.ok_or(format!("{} has no number", order.id))?;
+        let before = seen.insert(number, order.id);
+        ensure!(before.is_none(), "{} and {before:?} are both number {number}", order.id);
+    }
+    Ok(())
 }
 
 /// Every order that was answered exists, exactly once; none exists that nobody asked for.

@@ -18,11 +18,12 @@ use steadfast_dispatch::zone::ZoneRequest;
 use steadfast_dispatch::{Assembly, Dispatcher, Parts, Planner};
 use steadfast_journal::memory::{self, Disk, Protections};
 use steadfast_journal::{Hash, Journal, StorageError};
-use steadfast_messaging::{Consumer, Embedded, bus, chaos, consumer, relay};
+use steadfast_messaging::{Consumer, Embedded, Relay, bus, chaos, consumer, relay};
 use steadfast_providers::sandbox::{self, Sandbox};
 use steadfast_time::sim::{DEFAULT_START, SimClock, Simulation};
 use steadfast_time::{Clock, Ids, Monotonic};
 use steadfast_transactions::Retry;
+use tokio::sync::watch;
 
 use crate::actors::{self, Actors};
 use crate::audit::{self, Summary};
@@ -152,8 +153,8 @@ pub struct Life {
     problem: Rc<RefCell<Option<String>>>,
     pub services: Services,
     pub journal: Journal,
-    /// Its relay stops when it is dropped.
-    _assembly: Assembly,
+    /// Their relays stop when they are dropped.
+    _assembly: (Assembly, watch::Sender<bool>),
 }
 
 impl World {
@@ -335,19 +336,34 @@ impl World {
         let breaking = Arc::clone(&chaos);
         sim.spawn(async move { breaking.run().await });
 
-        // Two dispatchers on one journal; whoever holds the lease works, and either may stall.
+        // Two dispatchers and two relays on one journal; whoever holds the lease works, and either
+        // process may stall.
+        let (stop_relay, stopped) = watch::channel(false);
+        let relay =
+            Relay::new(journal.clone(), Arc::clone(&chaos), clock.clone(), Default::default());
+        let relay = steadfast_dispatch::relay::run(relay, second_client.clone(), stopped);
         let second = Services::new(journal.clone(), clock.clone(), Ids::seeded(seed ^ 5), options);
         let planner =
             || Arc::new(Slow { clock: clock.clone(), seed, most: self.scenario.thinking });
         let standby = Dispatcher::new(&second, second_client).with_planner(planner());
         let (first_switch, second_switch) = (Switch::default(), Switch::default());
         let standby = Pausable::new(standby.run(), second_switch.clone(), clock.clone());
+        let relay = Pausable::new(relay, second_switch.clone(), clock.clone());
+        let (noted, stops) = (Rc::clone(&problem), Rc::clone(&crashed));
+        sim.spawn(async move {
+            if let Err(error) = relay.await {
+                note(&noted, &stops, "standby relay", &*error);
+            }
+        });
         for (keeper, switch) in [(first_keeper, &first_switch), (second_keeper, &second_switch)] {
             sim.spawn(Pausable::new(keeper.run(), switch.clone(), clock.clone()));
         }
         for task in assembly.tasks.drain(..) {
-            let switch =
-                if task.name == "dispatcher" { first_switch.clone() } else { Switch::default() };
+            let switch = if matches!(task.name, "dispatcher" | "relay") {
+                first_switch.clone()
+            } else {
+                Switch::default()
+            };
             let work = Pausable::new(task.work, switch, clock.clone());
             let name = task.name;
             let (problem, crashed) = (Rc::clone(&problem), Rc::clone(&crashed));
@@ -376,7 +392,8 @@ impl World {
             });
         }
         let services = assembly.services.clone();
-        let mut life = Life { sim, crashed, problem, services, journal, _assembly: assembly };
+        let _assembly = (assembly, stop_relay);
+        let mut life = Life { sim, crashed, problem, services, journal, _assembly };
         life.zone(self.scenario.zone_capacity);
         let rng = life.sim.fork_rng();
         actors::spawn(&self.actors, &life.sim, &life.services, rng, trouble);

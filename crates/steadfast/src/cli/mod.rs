@@ -8,10 +8,12 @@ mod args;
 mod bench;
 mod client;
 mod config;
+mod coordinator;
 mod dead_letters;
 mod doctor;
 mod failure;
 mod journal;
+mod leases;
 mod orders;
 mod output;
 mod policies;
@@ -51,6 +53,8 @@ pub struct Cli {
 enum Command {
     /// Run the whole platform in this process.
     Up(up::Args),
+    /// Run the embedded coordination engine alone, for the processes of this machine.
+    Coordinator(coordinator::Args),
     /// Run a recorded day through the real dispatch code, in simulated time.
     Replay(replay::Args),
     /// Measure this machine.
@@ -68,6 +72,9 @@ enum Command {
     /// Look at messages that could not be handled, and replay or discard them.
     #[command(subcommand)]
     DeadLetters(dead_letters::Command),
+    /// See who holds what, and take it away from them.
+    #[command(subcommand)]
+    Leases(leases::Command),
     /// See what stands between the parts: circuits, budgets, indicators.
     #[command(subcommand)]
     Policies(policies::Command),
@@ -107,12 +114,14 @@ pub fn main() -> ExitCode {
 fn run(command: Command, out: &mut Out) -> Result<(), Failure> {
     match command {
         Command::Up(args) => args.run(out),
+        Command::Coordinator(args) => args.run(out),
         Command::Replay(args) => args.run(out),
         Command::Bench(command) => command.run(out),
         Command::Journal(command) => command.run(out),
         Command::Orders(command) => command.run(out),
         Command::Sagas(command) => command.run(out),
         Command::DeadLetters(command) => command.run(out),
+        Command::Leases(command) => command.run(out),
         Command::Policies(command) => command.run(out),
         Command::Config(command) => command.run(out),
         Command::Completions { shell } => {

@@ -4,7 +4,6 @@ use std::io::{ErrorKind, IsTerminal};
 use std::time::Duration;
 
 use serde_json::json;
-use steadfast_time::Clock;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::ServerArgs;
@@ -12,7 +11,7 @@ use super::{Failure, Out};
 use crate::config::settings::Log;
 use crate::config::value::LogFormat;
 use crate::demo;
-use crate::platform::Platform;
+use crate::platform::{Platform, Timekeeper};
 
 /// How long stopping may take beyond the time that requests get to end.
 const STOP_MARGIN: Duration = Duration::from_secs(10);
@@ -41,12 +40,13 @@ impl Args {
         start_log(&config.log)?;
         let runtime = crate::runtime::build()
             .map_err(|error| Failure::failed(format!("cannot start a runtime: {error}")))?;
-        let clock = Clock::system();
         let result = runtime.block_on(async {
             let stop = Stop::new()?;
-            let platform = Platform::start(&config, clock.clone())
-                .await
-                .map_err(|error| Failure::of(&error))?;
+            let timekeeper = Timekeeper::start(&config.clock).await;
+            let timekeeper = timekeeper.map_err(|error| Failure::of(&error))?;
+            let clock = timekeeper.clock().clone();
+            let platform =
+                Platform::start(&config, timekeeper).await.map_err(|error| Failure::of(&error))?;
             match announce(out, &platform, self.demo) {
                 // Nobody has to listen; orders come in another way.
                 Err(Failure::Stdout(error)) if error.kind() == ErrorKind::BrokenPipe => {}
@@ -86,20 +86,20 @@ impl Args {
 }
 
 /// Ctrl-C and SIGTERM.
-struct Stop {
+pub(super) struct Stop {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Stop {
-    fn new() -> Result<Self, Failure> {
+    pub(super) fn new() -> Result<Self, Failure> {
         let listen = |kind| signal(kind).map_err(|e| Failure::failed(format!("signals: {e}")));
         let (interrupt, terminate) = (SignalKind::interrupt(), SignalKind::terminate());
         Ok(Self { interrupt: listen(interrupt)?, terminate: listen(terminate)? })
     }
 
     /// Waits for `work`; nothing when a signal comes first.
-    async fn or<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn or<T>(mut self, work: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             biased;
             _ = self.interrupt.recv() => None,
@@ -128,7 +128,7 @@ fn announce(out: &mut Out, platform: &Platform, demo: bool) -> Result<(), Failur
     out.finish()
 }
 
-fn start_log(log: &Log) -> Result<(), Failure> {
+pub(super) fn start_log(log: &Log) -> Result<(), Failure> {
     let filter = tracing_subscriber::EnvFilter::try_new(&log.filter)
         .map_err(|error| Failure::Usage(format!("log.filter: {:?}: {error}", log.filter)))?;
     let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

@@ -8,7 +8,7 @@ use steadfast_transactions::limits::RETRY_CAP_MAX;
 
 use super::error::Problem;
 use super::settings::{Config, Fault};
-use super::value::{Length, OrOff, Provider};
+use super::value::{ClockSource, Length, OrOff, Provider};
 use super::{budget, settings};
 
 /// Shortest lease: far above the round trip within a process and the error of a kept clock.
@@ -16,6 +16,9 @@ const LEASE_MIN: Duration = Duration::from_secs(1);
 
 /// Longest time that anything here may be set to; above it, it is a slip of the unit.
 const LENGTH_MAX: Duration = Duration::from_secs(7 * 24 * 3_600);
+
+/// Longest time that any bound of the clock may be set to.
+const HOUR: Duration = Duration::from_secs(3_600);
 
 /// Fastest courier, in metres per minute: 120 km/h.
 const METRES_PER_MINUTE_MAX: f64 = 2_000.0;
@@ -71,6 +74,7 @@ pub(super) fn check(config: &Config) -> Vec<Problem> {
     rules.count("dispatch.zone_capacity", capacity, 1, most);
     rules.count("http.connections_max", config.http.connections_max, 1, 1_000_000);
     rules.count("sqlite.readers", config.sqlite.readers, 1, 64);
+    rules.clock(config);
     rules.listeners(config);
     rules.sandbox(config);
     if config.sqlite.log < config.sqlite.checkpoint {
@@ -98,6 +102,42 @@ impl Rules {
     fn count(&mut self, key: &str, count: usize, min: usize, max: usize) {
         if !(min..=max).contains(&count) {
             self.add(key, format!("must be between {min} and {max}, not {count}"));
+        }
+    }
+
+    fn clock(&mut self, config: &Config) {
+        let clock = &config.clock;
+        let millis = Duration::from_millis;
+        self.length("clock.error", clock.error, Duration::from_micros(1), HOUR);
+        self.length("clock.ask_every", clock.ask_every, Duration::from_secs(1), HOUR);
+        for (key, length) in [
+            ("clock.max_offset", clock.max_offset),
+            ("clock.max_uncertainty", clock.max_uncertainty),
+            ("clock.max_jump", clock.max_jump),
+        ] {
+            self.length(key, length, millis(1), HOUR);
+        }
+        self.length("clock.hold", clock.hold, Duration::ZERO, HOUR);
+        // Below two heartbeats of the detector every other one would be a stall.
+        self.length("clock.stall_warning", clock.stall_warning, millis(20), HOUR);
+        if let OrOff::On(length) = clock.max_stall {
+            self.length("clock.max_stall", length, millis(20), HOUR);
+        }
+        let (max_uncertainty, max_offset) = (clock.max_uncertainty, clock.max_offset);
+        if max_uncertainty > max_offset {
+            let what = format!("must not be more than clock.max_offset, {max_offset}");
+            self.add("clock.max_uncertainty", what);
+        }
+        if clock.source == ClockSource::Assumed && clock.error > max_uncertainty {
+            let what = format!(
+                "must not be more than clock.max_uncertainty, {max_uncertainty}; no lease would \
+                 ever be held"
+            );
+            self.add("clock.error", what);
+        }
+        if clock.source == ClockSource::Ntp && clock.servers.get().is_empty() {
+            let what = "must be set with clock.source = \"ntp\"".to_owned();
+            self.add("clock.servers", what);
         }
     }
 
@@ -204,6 +244,19 @@ mod tests {
         let slow = Length::secs(3_600);
         let fault = keys(|c| c.providers.sandbox.capture.delay = slow);
         assert_eq!(fault[0], "providers.sandbox.capture.delay");
+    }
+
+    #[test]
+    fn a_clock_without_a_chance_is_refused() {
+        let second = Length::secs(1);
+        assert_eq!(keys(|c| c.clock.error = second), ["clock.error"]);
+        assert_eq!(keys(|c| c.clock.max_uncertainty = second), ["clock.max_uncertainty"]);
+        assert_eq!(keys(|c| c.clock.source = ClockSource::Ntp), ["clock.servers"]);
+        assert_eq!(keys(|c| c.clock.max_jump = Length::secs(0)), ["clock.max_jump"]);
+        assert_eq!(keys(|c| c.clock.ask_every = Length::millis(999)), ["clock.ask_every"]);
+        assert_eq!(keys(|c| c.clock.stall_warning = Length::millis(5)), ["clock.stall_warning"]);
+        let stall = OrOff::On(Length::millis(5));
+        assert_eq!(keys(|c| c.clock.max_stall = stall), ["clock.max_stall"]);
     }
 
     #[test]

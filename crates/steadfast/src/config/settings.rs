@@ -12,8 +12,8 @@ use serde::Serialize;
 
 use super::error::Problem;
 use super::value::{
-    Adaptive, Concurrency, Coordination, Distribution, Duplicates, Length, Locations, LogFormat,
-    OrOff, Policy, Provider, Routes, Setting, Share, Size, Store, Window,
+    Adaptive, ClockSource, Concurrency, Coordination, Distribution, Duplicates, Length, Locations,
+    LogFormat, OrOff, Policy, Provider, Routes, Servers, Setting, Share, Size, Store, Window,
 };
 
 /// What a section or a key says about itself.
@@ -137,6 +137,7 @@ settings! {
         /// server of that kind. A password in the URL belongs into the environment:
         /// `STEADFAST_COORDINATION`.
         coordination: Coordination = Coordination::Embedded;
+        ..clock: Clock;
         ..http: Http;
         ..limits: Limits;
         ..orders: Orders;
@@ -145,6 +146,34 @@ settings! {
         ..policies: Policies;
         ..sqlite: Sqlite;
         ..log: Log;
+    }
+
+    /// The clock. A node whose clock leaves these bounds gives up its leases and refuses them, and
+    /// `/readyz` says why; it comes back by itself.
+    Clock {
+        /// Who says how far the date may be off: the operator (`error`), the machine's time
+        /// service through the kernel (chronyd, ntpd), or `servers`, of which a majority must agree.
+        source: ClockSource = ClockSource::Assumed;
+        /// How far the date may be off, with `source = "assumed"`.
+        error: Length = Length::new(steadfast_time::wall::DEFAULT_ERROR);
+        /// NTP servers: four, to survive a liar and a loss. The clock follows them with
+        /// `source = "ntp"`; otherwise it is compared with them (`max_offset`).
+        servers: Servers = Servers::default();
+        /// How often the servers are asked. Public ones ask not to be asked more often.
+        ask_every: Length = Length::secs(64);
+        /// How far two nodes' clocks may be apart. From four fifths of it on, a node takes itself out.
+        max_offset: Length = Length::millis(500);
+        /// The largest error that the clock may admit.
+        max_uncertainty: Length = Length::millis(250);
+        /// The largest step of the date against the time that has passed.
+        max_jump: Length = Length::millis(100);
+        /// How long the process may stand still before it takes itself out. A stall that is longer
+        /// than a lease's margin costs the leases in any case.
+        max_stall: OrOff<Length> = OrOff::Off;
+        /// How long all must have been well before a node comes back.
+        hold: Length = Length::secs(10);
+        /// The log tells of times in which the process stood still for longer than this.
+        stall_warning: Length = Length::millis(500);
     }
 
     /// The two listeners. One that is not on a loopback address needs a token, or

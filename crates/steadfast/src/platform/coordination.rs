@@ -16,6 +16,7 @@ use steadfast_time::Clock;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use super::clock::Watching;
 use super::data;
 use crate::config::Config;
 use crate::config::value::Coordination as Engine;
@@ -43,7 +44,11 @@ pub(super) struct Coordination {
 
 impl Coordination {
     /// Opens or reaches the engine, and starts the client.
-    pub(super) async fn start(config: &Config, clock: &Clock) -> Result<Self, Error> {
+    pub(super) async fn start(
+        config: &Config,
+        clock: &Clock,
+        watching: &Watching,
+    ) -> Result<Self, Error> {
         let (engine, options) = (&config.coordination, options(config, clock));
         let owner = format!("steadfast {}", std::process::id());
         let (client, embedded) = match engine {
@@ -61,7 +66,7 @@ impl Coordination {
                 (thread::start("coordination", clock.clone(), options, connect).await?, None)
             }
         };
-        Ok(Self { client: client.with_owner(&owner), embedded })
+        Ok(Self { client: watching.tell(client.with_owner(&owner)), embedded })
     }
 
     /// What takes and keeps leases.

@@ -22,6 +22,12 @@ pub(super) const COORDINATION: &str = "coordination";
 /// Where that engine is served to other processes of the machine.
 pub(super) const COORDINATION_SOCKET: &str = "coordination.sock";
 
+/// The folder of the embedded coordination engine in a data directory, and its socket.
+#[must_use]
+pub fn coordination_paths(data: &Path) -> [PathBuf; 2] {
+    [COORDINATION, COORDINATION_SOCKET].map(|name| data.join(name))
+}
+
 /// What else may lie where a data directory is yet to be made.
 const HARMLESS: [&str; 4] =
     ["lost+found", COORDINATION, COORDINATION_SOCKET, "coordination.sock.lock"];

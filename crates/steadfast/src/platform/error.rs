@@ -6,7 +6,7 @@ use steadfast_api::server;
 use steadfast_dispatch::{AssemblyError, TaskError};
 use steadfast_journal::StorageError;
 
-use super::coordination;
+use super::{clock, coordination};
 
 /// Why the platform does not start, or does not go on.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +37,9 @@ pub enum Error {
     /// No thread for a journal.
     #[error("the operating system gives no thread: {0}")]
     Thread(std::io::Error),
+    /// The clock.
+    #[error(transparent)]
+    Clock(#[from] clock::Error),
     /// The leases.
     #[error(transparent)]
     Coordination(#[from] coordination::Error),

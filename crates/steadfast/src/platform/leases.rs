@@ -19,7 +19,7 @@ use futures::stream::{StreamExt, TryStreamExt, iter};
 use serde_json::{Value, json};
 use steadfast_api::admin::{Answer, Error, LeaseAdmin, ListLeases, Page, Release};
 use steadfast_coordination::limits::LIST_MAX;
-use steadfast_coordination::port::{Entry, Listing, Mode};
+use steadfast_coordination::port::{Entry, Listing};
 use steadfast_coordination::{Coordinator, Error as EngineError, Name};
 
 /// Names that are asked for at once.
@@ -210,7 +210,7 @@ mod tests {
     use std::time::Duration;
 
     use steadfast_coordination::engine::embedded::{Embedded, Options};
-    use steadfast_coordination::port::Request;
+    use steadfast_coordination::port::{Mode, Request};
     use steadfast_time::{Clock, Uuid};
 
     use super::*;

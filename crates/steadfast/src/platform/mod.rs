@@ -4,6 +4,7 @@
 //! top: requests end first, then the messages that are under way, then the journals close, and
 //! with them everything that follows them. Killing it instead loses nothing that was answered.
 
+mod clock;
 mod coordination;
 mod data;
 mod error;
@@ -32,12 +33,15 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+pub use clock::Timekeeper;
 pub use coordination::connect;
+pub use data::coordination_paths;
 pub use error::Error;
 pub use leases::LeaseOffice;
 pub use storage::journals;
 
 use crate::config::Config;
+use clock::Watching;
 use coordination::Coordination;
 use locks::Locks;
 use operators::{DeadLetterOffice, SagaOffice};
@@ -51,6 +55,9 @@ const LANES: usize = 2;
 
 /// How long the tasks may take to end once the journals are closed.
 const TASKS_END: Duration = Duration::from_secs(5);
+
+/// How long the relay may take to hand its lead over before everything else is handed over.
+const HAND_OVER: Duration = Duration::from_secs(1);
 
 /// How a task or a listener ended that should not have.
 type Ended = Shared<BoxFuture<'static, Option<Arc<Error>>>>;
@@ -80,7 +87,9 @@ impl Platform {
     ///
     /// # Errors
     /// See [`Error`]. Nothing keeps running then.
-    pub async fn start(config: &Config, clock: Clock) -> Result<Self, Error> {
+    pub async fn start(config: &Config, clock: impl Into<Timekeeper>) -> Result<Self, Error> {
+        let timekeeper = clock.into();
+        let clock = timekeeper.clock().clone();
         let render = metrics::recorder();
         // Listening comes first: an address that is taken is noticed before anything is opened.
         let http = &config.http;
@@ -93,9 +102,13 @@ impl Platform {
 
         let storage = Storage::open(config, &clock)?;
         let providers = Providers::new(config, &storage, &clock)?;
-        let coordination = Coordination::start(config, &clock).await?;
+        let watching = Watching::start(&clock)?;
+        let coordination = Coordination::start(config, &clock, &watching).await?;
         let locks = Arc::new(Locks::new(clock.clone()));
         coordination.client().listen(locks.clone());
+        let lifecycle = Lifecycle::default();
+        let (keeping, keepers) =
+            watching.judge(timekeeper, config, coordination.client(), &lifecycle)?;
         let bus = Embedded::new(bus::embedded::Options::default());
         let policies = Arc::new(Watch::new(config, &clock)?);
         let mut assembly = Assembly::new(Parts {
@@ -119,14 +132,14 @@ impl Platform {
         bus.open();
         policies.watch(assembly.services.couriers.clone());
         let journals = [storage.orders(), storage.stock(), storage.payment()];
-        policies.watch_locks(locks, journals.map(Journal::clone));
+        policies.watch_locks(Arc::clone(&locks), journals.map(Journal::clone));
+        policies.watch_clock(Arc::clone(&keeping));
 
-        let lifecycle = Lifecycle::default();
         let (failed, mut failures) = mpsc::unbounded_channel::<Error>();
         let mut tasks = Vec::new();
-        let sampled = Arc::clone(&policies);
+        let (sampled, client) = (Arc::clone(&policies), coordination.client().clone());
         let sample = async move {
-            sampled.sample().await;
+            futures::join!(sampled.sample(), locks.watch(&client));
             Ok(())
         };
         let watches = [
@@ -134,7 +147,7 @@ impl Platform {
             watch("stock ledger", storage.stock()),
             watch("payment ledger", storage.payment()),
         ];
-        for task in assembly.tasks.drain(..).chain(watches) {
+        for task in assembly.tasks.drain(..).chain(watches).chain(keepers) {
             let (failed, lifecycle) = (failed.clone(), lifecycle.clone());
             let name = task.name;
             let run = async move {
@@ -161,7 +174,8 @@ impl Platform {
         let api = Api::new(services.clone(), clock.clone(), lifecycle.clone(), api)
             .behind(gateway.clone());
         let gauges = metrics::Gauges::new(&storage, &assembly, &bus, &policies);
-        let office = Admin::new(clock.clone(), lifecycle.clone(), gauges.render(render))
+        let render = keeping.with_metrics(gauges.render(render));
+        let office = Admin::new(clock.clone(), lifecycle.clone(), render)
             .with_sagas(Arc::new(SagaOffice::new(assembly.saga.clone())))
             .with_policies(policies)
             .with_leases(Arc::new(LeaseOffice::new(coordination.client().coordinator().clone())))
@@ -247,21 +261,32 @@ impl Platform {
     ///
     /// # Errors
     /// A journal could not be closed as it should. What was answered is stored all the same.
-    pub async fn stop(self) -> Result<(), Error> {
+    pub async fn stop(mut self) -> Result<(), Error> {
         self.lifecycle.drain();
-        // Whoever stands by takes over while what is under way here ends.
+        // The relay marks what is under way, which takes milliseconds, and hands its lead over; then
+        // the rest goes. Whoever stands by takes over while what is under way here ends. A relay
+        // that takes longer loses its lead with the rest, and finishes all the same.
+        self.assembly.stop();
+        let relay = self.tasks.iter().position(|(name, _)| *name == "relay");
+        let mut relay = relay.map(|place| self.tasks.swap_remove(place).1);
+        if let Some(task) = &mut relay
+            && self.clock.timeout(HAND_OVER, task).await.is_ok()
+        {
+            relay = None;
+        }
         self.coordination.resign().await;
         // A listener that panicked has nothing left to serve.
         let _ = self.serving.await;
         self.gateway.close();
-        self.assembly.stop();
+        if let Some(task) = relay {
+            end(&self.clock, "relay", task).await;
+        }
         let mut rest = Vec::new();
         for (name, task) in self.tasks {
             match name {
-                "relay" => end(&self.clock, name, task).await,
                 // The list's place is in the journal, and it goes on from there; indicators live
                 // as long as the process.
-                "order list" | "indicators" => task.abort(),
+                "order list" | "indicators" | clock::TASK => task.abort(),
                 _ => rest.push((name, task)),
             }
         }

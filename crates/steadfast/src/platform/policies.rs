@@ -23,6 +23,7 @@ use steadfast_resilience::shed::Gate;
 use steadfast_time::{Clock, Monotonic};
 
 use super::Error;
+use super::clock::Keeping;
 use super::locks::Locks;
 use crate::config::Config;
 
@@ -49,6 +50,8 @@ pub(super) struct Watch {
     gateway: Gateway,
     /// Known once the services are there.
     couriers: OnceLock<Couriers>,
+    /// Known once somebody keeps the clock.
+    keeping: OnceLock<Arc<Keeping>>,
     /// What counts the leases, and the journals whose fences refuse those who lost them.
     locks: OnceLock<(Arc<Locks>, [Journal; 3])>,
     listener: Arc<dyn Listener>,
@@ -69,9 +72,20 @@ impl Watch {
         let gateway = gateway(config, clock, &listener)?;
         let rolling = || (Rolling::new(LATELY, 30), Rolling::new(MONTH, 720));
         let rates = Mutex::new([(); POLICIES].map(|()| rolling()).into());
-        let (couriers, locks) = (OnceLock::new(), OnceLock::new());
+        let (couriers, locks, keeping) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let clock = clock.clone();
-        Ok(Self { policies, gateway, couriers, locks, listener, decisions, changes, clock, rates })
+        Ok(Self {
+            policies,
+            gateway,
+            couriers,
+            locks,
+            keeping,
+            listener,
+            decisions,
+            changes,
+            clock,
+            rates,
+        })
     }
 
     pub(super) const fn policies(&self) -> &Policies {
@@ -96,6 +110,11 @@ impl Watch {
     /// From now on the leases are among the indicators.
     pub(super) fn watch_locks(&self, locks: Arc<Locks>, journals: [Journal; 3]) {
         let _ = self.locks.set((locks, journals));
+    }
+
+    /// From now on the clock is among the indicators.
+    pub(super) fn watch_clock(&self, keeping: Arc<Keeping>) {
+        let _ = self.keeping.set(keeping);
     }
 
     fn all(&self) -> [&Policy; POLICIES] {
@@ -229,6 +248,7 @@ impl Watch {
             let stale = journals.iter().map(|journal| journal.stats().stale).sum();
             indicators.extend(locks.indicators(stale));
         }
+        indicators.extend(self.keeping.get().into_iter().flat_map(|keeping| keeping.indicators()));
         json!({ "indicators": indicators, "error_budgets": budgets })
     }
 }

@@ -71,8 +71,8 @@ impl Journals {
 /// journal has seen.
 pub(super) fn coordinator(orders: &Journal, clock: Clock) -> Result<Memory, Arc<StorageError>> {
     let zone = ZoneId::default_zone().resource();
-    let seen = orders.store().fence(&zone).map_err(Arc::new)?;
-    Ok(match seen {
+    let seen = |resource| orders.store().fence(resource).map_err(Arc::new);
+    Ok(match seen(&zone)?.max(seen(steadfast_dispatch::relay::RESOURCE)?) {
         None => Memory::new(clock),
         Some(seen) => Memory::starting_after(seen, clock),
     })

@@ -78,8 +78,13 @@ impl Home {
         self.spawn_as(self.command())
     }
 
-    pub fn spawn_as(&self, mut command: Command) -> Starting {
-        let announcement = self.path("announcement");
+    pub fn spawn_as(&self, command: Command) -> Starting {
+        self.spawn_apart("announcement", command)
+    }
+
+    /// The same with an output of its own, beside another process of this home.
+    pub fn spawn_apart(&self, output: &str, mut command: Command) -> Starting {
+        let announcement = self.path(output);
         let stdout = File::create(&announcement).unwrap();
         let stderr = OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
         let child = command.stdout(stdout).stderr(stderr).spawn().unwrap();
@@ -161,6 +166,25 @@ pub struct Starting {
 }
 
 impl Starting {
+    /// Waits for the one document that it prints.
+    pub async fn document(&mut self) -> Result<Value, String> {
+        let clock = Clock::system();
+        let started = clock.monotonic();
+        loop {
+            let said = std::fs::read(&self.announcement).unwrap_or_default();
+            if let Ok(document) = serde_json::from_slice(&said) {
+                return Ok(document);
+            }
+            if let Some(status) = self.child.0.try_wait().unwrap() {
+                return Err(format!("it ended with {status}"));
+            }
+            if clock.monotonic() - started > START_MAX {
+                return Err(format!("nothing said within {START_MAX:?}"));
+            }
+            pause(millis(2)).await;
+        }
+    }
+
     /// Waits until it has said where it listens.
     pub async fn ready(mut self) -> Result<Server, String> {
         let clock = Clock::system();

@@ -7,11 +7,13 @@ use steadfast_time::Monotonic;
 
 use super::crew::Crew;
 use super::hub::{Hub, Told};
-use super::worker::What;
+use super::wire::What;
 use super::{Fence, Outcome};
 
 /// A wait that is shorter may be over before the signal arrives.
 const WAIT_TO_HIT: Duration = Duration::from_millis(100);
+/// How long a report may be on its way.
+const ON_THE_WAY: Duration = Duration::from_millis(10);
 /// How often the holder is stopped, and not anybody.
 const HOLDER_SHARE: f64 = 0.9;
 
@@ -109,45 +111,55 @@ impl Director<'_> {
     }
 
     /// Stops one that has read and is about to write, and lets it go on when another has gone on.
-    pub async fn sure(&mut self, until: Until) -> Outcome<()> {
-        let limit = self.length * 10 + Duration::from_secs(20);
-        loop {
-            let (worker, at) = self.stop_a_reader(limit).await?;
-            self.done.pauses += 1;
-            let others = |told: &Told| match (&told.what, until) {
-                _ if told.worker == worker => None,
-                (What::Wrote { taken: true, .. }, Until::AnotherWrote) => Some(()),
-                // It must not have written before the one that was stopped has.
-                (What::HasRead { wait }, Until::AnotherRead) if *wait >= WAIT_TO_HIT => Some(()),
-                _ => None,
-            };
-            let gone_on = self.hub.report(at, limit, others).await;
-            self.crew.go_on(worker)?;
-            gone_on.ok_or("nobody got the lock of a worker that was stopped")?;
-            self.done.sure += 1;
-            // What it does now belongs to this pause.
-            let finishes = |told: &Told| {
-                (told.worker == worker && matches!(told.what, What::Wrote { .. })).then_some(())
-            };
-            self.hub.report(at, limit, finishes).await.ok_or("a worker did not go on")?;
-            return Ok(());
-        }
+    async fn sure(&mut self, until: Until) -> Outcome<()> {
+        let (worker, at) = self.stop_a_reader(None).await?;
+        // What comes next belongs to this pause.
+        let wrote = |told: &Told| match told.what {
+            What::Wrote { taken, .. } if told.at > at => Some((told.worker, taken)),
+            _ => None,
+        };
+        let by_another = |told: &Told| wrote(told).filter(|it| it.1 && it.0 != worker);
+        let by_itself = |told: &Told| wrote(told).filter(|it| it.0 == worker);
+        let reader = match until {
+            Until::AnotherRead => Some(self.stop_a_reader(Some(worker)).await?.0),
+            Until::AnotherWrote => {
+                let written = self.hub.report(0, self.patience(), by_another).await;
+                written.ok_or("nobody got the lock of a worker that was stopped")?;
+                None
+            }
+        };
+        self.crew.go_on(worker)?;
+        let written = self.hub.report(0, self.patience(), by_itself).await;
+        written.ok_or("a worker that was stopped did not go on")?;
+        reader.map_or(Ok(()), |reader| self.crew.go_on(reader))?;
+        self.done.sure += 1;
+        Ok(())
     }
 
-    /// The worker, and the position of the reports after which it stood still.
-    pub async fn stop_a_reader(&mut self, limit: Duration) -> Outcome<(u32, usize)> {
+    /// How long the crew may take for what it does by itself.
+    fn patience(&self) -> Duration {
+        self.length * 10 + Duration::from_secs(20)
+    }
+
+    /// Stops a worker between its read and its write, but not that one. Which one, and the moment of
+    /// its read.
+    pub async fn stop_a_reader(&mut self, but: Option<u32>) -> Outcome<(u32, u64)> {
         loop {
-            let at = self.hub.position();
+            let position = self.hub.position();
             let reader = |told: &Told| match told.what {
-                What::HasRead { wait } if wait >= WAIT_TO_HIT => Some(told.worker),
+                What::HasRead { wait } if wait >= WAIT_TO_HIT && Some(told.worker) != but => {
+                    Some((told.worker, told.at))
+                }
                 _ => None,
             };
-            let worker = self.hub.report(at, limit, reader).await.ok_or("nobody reads")?;
+            let read = self.hub.report(position, self.patience(), reader).await;
+            let (worker, at) = read.ok_or("nobody reads")?;
             self.crew.stop(worker)?;
-            // Give what was on its way the time to arrive: was the signal in time?
-            self.hub.clock().sleep(Duration::from_millis(10)).await;
-            let wrote = |told: &Told| told.worker == worker && is_write(&told.what);
-            if !self.hub.known().told.iter().skip(at).any(wrote) {
+            self.done.pauses += 1;
+            // What was on its way has time to arrive: was the signal in time?
+            self.hub.clock().sleep(ON_THE_WAY).await;
+            let wrote = |told: &Told| told.worker == worker && told.at > at && is_write(&told.what);
+            if !self.hub.known().told.iter().any(wrote) {
                 return Ok((worker, at));
             }
             self.crew.go_on(worker)?;

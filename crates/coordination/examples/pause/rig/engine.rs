@@ -234,8 +234,7 @@ pub fn address(folder: &Path) -> String {
 /// Serves the embedded engine from a folder, for ever.
 pub async fn serve(folder: &Path) -> Outcome<()> {
     let clock = clock::machine();
-    let engine =
-        Embedded::open(folder.join("data"), clock.clone(), embedded::Options::default())?;
+    let engine = Embedded::open(folder.join("data"), clock.clone(), embedded::Options::default())?;
     let reason = Server::bind(&engine, socket(folder), clock)?.run().await;
     Err(reason.to_string().into())
 }

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 use super::history::{Line, Type};
 use super::storage::{Ask, Fence, Storage};
-use super::worker::{Hello, Report, What};
+use super::wire::{Hello, Report, What};
 use super::{Outcome, clock};
 
 /// What a worker has reported.
@@ -136,9 +136,11 @@ impl Hub {
             Line::read(process, Type::Invoke, None, before),
             Line::read(process, Type::Ok, value, self.clock().monotonic().as_nanos()),
         ];
-        known.told.extend(
-            lines.map(|line| Told { worker: process, at: line.time, what: What::History(line) }),
-        );
+        known.told.extend(lines.map(|line| Told {
+            worker: process,
+            at: line.time,
+            what: What::History(line),
+        }));
     }
 }
 

@@ -30,7 +30,6 @@
 //! program again ([`role`]), with a client on a thread of its own. All of them have one clock,
 //! [`clock::machine`].
 #![allow(dead_code, reason = "each program uses a part of it")]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test rig: what fails ends the run")]
 
 pub mod clock;
 pub mod crew;
@@ -43,6 +42,7 @@ pub mod role;
 pub mod run;
 pub mod scratch;
 pub mod storage;
+pub mod wire;
 pub mod worker;
 
 pub use storage::Fence;

@@ -7,15 +7,17 @@ use std::sync::Arc;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde::{Deserialize, Serialize};
 
-use super::worker::{self, Job};
-use super::{Outcome, engine};
+use super::wire::Job;
+use super::{Outcome, engine, worker};
 
 /// What a process of this program is.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Role {
     Worker(Job),
     /// The embedded engine's server.
-    Server { folder: PathBuf },
+    Server {
+        folder: PathBuf,
+    },
 }
 
 /// How this program is started as the role in its argument, which is JSON.

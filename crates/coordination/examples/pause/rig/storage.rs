@@ -72,13 +72,13 @@ pub struct Storage {
     mark: HighWater,
     /// All operations that the present value went through.
     value: Vec<Operation>,
-    /// Who was let in with a token.
+    /// Who came with a token first.
     holders: BTreeMap<FencingToken, u32>,
     /// Writes that were let in, in order, with the workers that they came from.
     pub written: Vec<(u32, Operation)>,
     pub refused_reads: u64,
     pub refused_writes: u64,
-    /// Tokens with which two workers were let in: what no fence can tell apart.
+    /// How often a worker came with the token of another: what no fence can tell apart.
     pub shared_tokens: u64,
 }
 
@@ -106,16 +106,18 @@ impl Storage {
             Ask::Read { token } => (*token, self.fence == Fence::Full),
             Ask::Write { token, .. } => (*token, self.fence != Fence::None),
         };
-        if let Some(token) = token.filter(|_| fenced) {
-            if let Err(stale) = self.mark.admit(token) {
-                match ask {
-                    Ask::Read { .. } => self.refused_reads += 1,
-                    Ask::Write { .. } => self.refused_writes += 1,
-                }
-                return Answer::Stale { highest: stale.highest };
-            }
+        if let Some(token) = token {
             let holder = *self.holders.entry(token).or_insert(worker);
             self.shared_tokens += u64::from(holder != worker);
+        }
+        if let Some(token) = token.filter(|_| fenced)
+            && let Err(stale) = self.mark.admit(token)
+        {
+            match ask {
+                Ask::Read { .. } => self.refused_reads += 1,
+                Ask::Write { .. } => self.refused_writes += 1,
+            }
+            return Answer::Stale { highest: stale.highest };
         }
         match ask {
             Ask::Read { .. } => Answer::Value(self.value.clone()),

@@ -1,10 +1,9 @@
 //! A worker: a naive program that updates a register under a lock.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use steadfast_coordination::{Error, Name, Patience};
 use steadfast_fencing::FencingToken;
 use steadfast_time::Clock;
@@ -13,9 +12,10 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
-use super::engine::{Engine, Held, Locker};
+use super::engine::{Held, Locker};
 use super::history::{Line, Type};
 use super::storage::{Answer, Ask, Operation};
+use super::wire::{Hello, Job, Report, Task, Waits, What};
 use super::{Outcome, clock};
 
 /// Between two attempts to get the lock from a server that refuses.
@@ -24,63 +24,6 @@ const AGAIN_AFTER: Duration = Duration::from_millis(20);
 const FAREWELL_MAX: Duration = Duration::from_secs(2);
 /// Operations of one worker are below this.
 const OPERATIONS_EACH: Operation = 1_000_000_000;
-
-/// What a worker does with its lock.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Task {
-    /// Updates the register, over and over, with waits of at most so long.
-    Update { wait_max: Duration },
-    /// Holds it, until it is killed.
-    Hold,
-    /// Leads under its name as an election's, until it is killed.
-    Lead,
-}
-
-/// What a worker is to do.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Job {
-    /// Where the storage is.
-    pub hub: PathBuf,
-    pub number: u32,
-    pub engine: Engine,
-    pub lock: String,
-    pub length: Duration,
-    /// How long it waits for the lock before it asks anew.
-    pub patience: Duration,
-    pub task: Task,
-    pub seed: u64,
-}
-
-/// The first line of a connection to the hub.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-pub enum Hello {
-    Storage { worker: u32 },
-    Reports { worker: u32 },
-}
-
-/// What a worker tells, with the moment at which it happened.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Report {
-    pub at: u64,
-    pub what: What,
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub enum What {
-    Ready,
-    /// It has the lock, as far as it knows.
-    Held { token: Option<FencingToken> },
-    /// It has read, and writes after this wait.
-    HasRead { wait: Duration },
-    /// It has written or tried to. `believed`: it would still have thought that it holds the lock.
-    Wrote { taken: bool, believed: bool },
-    /// It is about to give the lock back.
-    LetsGo,
-    /// It did not get the lock.
-    Refused { error: String, in_time: bool, late: Duration },
-    History(Line),
-    Ended,
-}
 
 /// Sends reports in order.
 struct Reports {
@@ -138,7 +81,7 @@ pub async fn work(job: Job) -> Outcome<()> {
         stopper.notify_one();
     });
     match job.task {
-        Task::Update { wait_max } => {
+        Task::Update { waits } => {
             let (from, to) = dial(&job, Hello::Storage { worker }).await?;
             let storage = Remote { from: BufReader::new(from).lines(), to };
             let owner = format!("worker {worker}");
@@ -146,7 +89,7 @@ pub async fn work(job: Job) -> Outcome<()> {
             let random = fastrand::Rng::with_seed(job.seed);
             let mut updater = Updater { job, reports, storage, random, done: 0 };
             updater.reports.tell(What::Ready).await?;
-            updater.run(&locker, wait_max, &stop).await?;
+            updater.run(&locker, waits, &stop).await?;
             let _ = updater.reports.clock.timeout(FAREWELL_MAX, locker.close()).await;
             updater.reports.tell(What::Ended).await
         }
@@ -181,11 +124,10 @@ struct Updater {
 }
 
 impl Updater {
-    async fn run(&mut self, locker: &Locker, wait_max: Duration, stop: &Notify) -> Outcome<()> {
+    async fn run(&mut self, locker: &Locker, waits: Waits, stop: &Notify) -> Outcome<()> {
         loop {
-            let round = std::pin::pin!(self.round(locker, wait_max));
             // A round that has begun is finished, so that its operations are answered.
-            let mut round = round;
+            let mut round = std::pin::pin!(self.round(locker, waits));
             let is_over = tokio::select! {
                 biased;
                 () = stop.notified() => { round.as_mut().await?; true }
@@ -197,10 +139,10 @@ impl Updater {
         }
     }
 
-    async fn round(&mut self, locker: &Locker, wait_max: Duration) -> Outcome<()> {
+    async fn round(&mut self, locker: &Locker, waits: Waits) -> Outcome<()> {
         let end = self.reports.clock.monotonic() + self.job.patience;
         match locker.lock(end).await {
-            Ok(held) => self.update(held, wait_max).await,
+            Ok(held) => self.update(held, waits).await,
             Err(error) => {
                 let late = self.reports.clock.monotonic() - end;
                 let in_time = matches!(error, Error::Timeout { .. });
@@ -213,13 +155,13 @@ impl Updater {
     }
 
     /// Read, wait, write: and no look at the guard after the first.
-    async fn update(&mut self, held: Held, wait_max: Duration) -> Outcome<()> {
+    async fn update(&mut self, held: Held, waits: Waits) -> Outcome<()> {
         let token = held.token();
         self.reports.tell(What::Held { token }).await?;
         if held.is_believed()
             && let Some(value) = self.read(token).await?
         {
-            let wait = wait_max.mul_f64(self.random.f64());
+            let wait = waits.pick(&mut self.random);
             self.reports.tell(What::HasRead { wait }).await?;
             self.reports.clock.sleep(wait).await;
             let believed = held.is_believed();

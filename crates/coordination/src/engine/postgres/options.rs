@@ -9,6 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::ENGINE;
+use crate::engine::wakes::POLL_MAX;
 use crate::port::Error;
 
 /// How to reach the server. Shown without its password.
@@ -18,9 +19,11 @@ pub struct Options {
     /// The schema in which the tables are. Deployments that share a database have one each.
     /// 1 to 48 of `a-z`, `0-9` and `_`, not beginning with a digit or `pg_`.
     pub schema: String,
-    /// Connections for calls; there is one more that listens. Each call has one to itself for one
-    /// round trip, and the server writes the commits of all of them to disk together, so more of
-    /// them carry more calls until the server's processors are busy.
+    /// Connections for calls, 16 unless set; one more listens, and two more renew sessions while all
+    /// of these are busy. Each call has one to itself for one round trip, and the server writes the
+    /// commits of all of them to disk together, so more of them carry more calls until the server's
+    /// processors are busy. PostgreSQL takes 100 connections unless set otherwise, so with 16 there
+    /// is room for five processes.
     pub connections: usize,
     /// How long a call may take, the wait for a connection included; also the server's
     /// `statement_timeout`, so that a call that was given up ends there, too.
@@ -28,7 +31,8 @@ pub struct Options {
     /// How long it may take to connect.
     pub connect_timeout: Duration,
     /// How often those who wait ask again although nothing was notified. The end of a session is
-    /// not notified: whoever waits for it asks again when it is due.
+    /// not notified: whoever waits for it asks again when it is due. At most 20 seconds: the
+    /// server remembers for half a minute that somebody waits.
     pub poll: Duration,
     /// What waits and timeouts are measured with.
     pub clock: Clock,
@@ -54,7 +58,7 @@ impl Options {
         })?;
         Ok(Self {
             schema: "steadfast".to_owned(),
-            connections: 8,
+            connections: 16,
             call_timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(3),
             poll: Duration::from_secs(5),
@@ -103,6 +107,8 @@ impl Options {
             "a timeout of zero leaves no time for an answer".to_owned()
         } else if self.poll < Duration::from_millis(10) {
             format!("to poll every {:?} is more often than every 10 ms", self.poll)
+        } else if self.poll > POLL_MAX {
+            format!("to poll every {:?} is more seldom than every {POLL_MAX:?}", self.poll)
         } else {
             return Ok(());
         };
@@ -149,6 +155,8 @@ mod tests {
         }
         assert!(Options { connections: 0, ..fine.clone() }.check().is_err());
         assert!(Options { call_timeout: Duration::ZERO, ..fine.clone() }.check().is_err());
-        assert!(Options { poll: Duration::ZERO, ..fine }.check().is_err());
+        assert!(Options { poll: Duration::ZERO, ..fine.clone() }.check().is_err());
+        // A notice would be missed when the server no longer knows that somebody waits.
+        assert!(Options { poll: Duration::from_secs(31), ..fine }.check().is_err());
     }
 }

@@ -4,11 +4,19 @@
 //! connection is closed: its next answer would be the lost one, and a server that stands still
 //! must not be sent more and more that nobody waits for. A connection that is found closed is
 //! replaced by a new one, which is checked again: the server at the address may be another one now.
+//!
+//! Where one call has waited in vain, connections that have said nothing since then may have died in
+//! silence with its own, as when a firewall has forgotten them all. They are closed, too; else each
+//! of them would cost a caller its patience, and a session so many renewals.
+//!
+//! Renewals do not stand in line behind other calls, which may wait for a lock in the database: a
+//! session must not end because a queue stands still.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::future::try_join_all;
-use steadfast_time::Elapsed;
+use steadfast_time::{Elapsed, Monotonic};
 use tokio::sync::Semaphore;
 use tokio::task::AbortHandle;
 use tokio_postgres::types::ToSql;
@@ -18,6 +26,13 @@ use super::fault::{explain, is_babble, is_fatal, is_undone, refused, unavailable
 use super::{Options, schema};
 use crate::engine::probe::{Kind, probe};
 use crate::port::Error;
+
+/// Renewals at once that have a connection although all are busy: one may hang.
+const RENEWALS: usize = 2;
+
+/// A call that was given up sooner than this tells nothing about other connections. The client of
+/// the shortest session waits for longer.
+const SILENCE: Duration = Duration::from_millis(100);
 
 /// The statements that are prepared on every connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +73,8 @@ pub(super) struct Connection {
     pub(super) client: Client,
     task: AbortHandle,
     statements: Vec<Statement>,
+    /// When the server has last answered on it.
+    answered: Monotonic,
 }
 
 impl Drop for Connection {
@@ -70,7 +87,24 @@ pub(super) struct Pool {
     pub(super) options: Options,
     pub(super) address: Arc<str>,
     permits: Semaphore,
+    renewals: Semaphore,
     idle: Mutex<Vec<Connection>>,
+}
+
+/// A call that is under way. Dropped before its answer, it throws doubt upon the idle connections.
+struct Asking<'a> {
+    pool: &'a Pool,
+    sent: Monotonic,
+    answered: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.answered && self.pool.options.clock.monotonic() - self.sent >= SILENCE {
+            let mut idle = self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
+            idle.retain(|connection| connection.answered >= self.sent);
+        }
+    }
 }
 
 impl Pool {
@@ -78,6 +112,7 @@ impl Pool {
         Self {
             address: options.address(),
             permits: Semaphore::new(options.connections),
+            renewals: Semaphore::new(RENEWALS),
             idle: Mutex::new(Vec::new()),
             options,
         }
@@ -97,15 +132,20 @@ impl Pool {
     }
 
     async fn attempts(&self, op: Op, params: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
-        let Ok(_permit) = self.permits.acquire().await else { return Err(Error::Closed) };
+        let permits = if op == Op::Renew { &self.renewals } else { &self.permits };
+        let Ok(_permit) = permits.acquire().await else { return Err(Error::Closed) };
         let mut connection = match self.idle() {
             Some(connection) => connection,
             None => self.connect().await?,
         };
+        let sent = self.options.clock.monotonic();
+        let mut asking = Asking { pool: self, sent, answered: false };
         let mut answer = connection.ask(op, params).await;
         if answer.as_ref().is_err_and(is_undone) {
             answer = connection.ask(op, params).await;
         }
+        asking.answered = true;
+        connection.answered = self.options.clock.monotonic();
         match answer {
             Ok(rows) => {
                 self.keep(connection);
@@ -141,7 +181,8 @@ impl Pool {
     async fn connect(&self) -> Result<Connection, Error> {
         self.within_connect_timeout(async {
             let (client, task) = self.dial(|_| {}).await?;
-            let mut connection = Connection { client, task, statements: Vec::new() };
+            let answered = self.options.clock.monotonic();
+            let mut connection = Connection { client, task, statements: Vec::new(), answered };
             schema::settle(&connection.client, self).await?;
             let schema = schema::quoted(&self.options.schema);
             let prepared = Op::ALL.iter().map(|(_, text)| {

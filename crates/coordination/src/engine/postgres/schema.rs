@@ -32,6 +32,12 @@ const SWEEP_QUEUES: usize = 32;
 /// The oldest server that has all that is used here (`plan_cache_mode`).
 const SERVER_MIN: i32 = 120_000;
 
+/// The first server that looks whether its client is still there while a statement runs.
+const CHECKS_CONNECTION: i32 = 140_000;
+
+/// How often it does, in milliseconds.
+const CHECK_MS: u32 = 250;
+
 pub(super) fn quoted(schema: &str) -> String {
     format!("\"{schema}\"")
 }
@@ -60,6 +66,8 @@ fn text(schema: &str) -> String {
 /// - `synchronous_commit`: an answer that is lost in a crash would be a token given twice. A
 ///   stronger setting (`remote_apply`) is left.
 /// - `read committed`: see `schema.sql`; a stricter default would make errors of what is a wait.
+/// - `client_connection_check_interval`: a statement whose caller has gone ends when it waits for a
+///   lock. Else callers that ask again and again would leave more and more of them behind there.
 /// - No sequential scans: the tables are small when their plans are made, and may not stay so.
 pub(super) async fn settle(client: &Client, pool: &Pool) -> Result<(), Error> {
     let fail = |error: tokio_postgres::Error| explain(&pool.address, &error);
@@ -113,6 +121,13 @@ pub(super) async fn settle(client: &Client, pool: &Pool) -> Result<(), Error> {
         ))
         .await
         .map_err(fail)?;
+    if version >= CHECKS_CONNECTION {
+        // Not every system can tell a server that its client has gone.
+        let check = format!("SET client_connection_check_interval = {CHECK_MS}");
+        if let Err(error) = client.batch_execute(&check).await {
+            tracing::debug!(%error, "statements of clients that have gone run to their end");
+        }
+    }
     install(client, pool).await
 }
 

@@ -1,11 +1,11 @@
 //! The connection: one for all calls, sent one behind the other without waiting.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{AsyncConnectionConfig, ErrorKind, RedisError, Script, ServerErrorKind, Value};
-use steadfast_time::Elapsed;
+use steadfast_time::{Elapsed, Monotonic};
 use tokio::sync::Mutex;
 
 use super::{ENGINE, Options, check};
@@ -14,16 +14,40 @@ use crate::port::Error;
 
 const SCRIPT: &str = include_str!("engine.lua");
 
-/// Calls that their callers gave up one after the other, without any answer in between, after
-/// which the connection is given up, too: a server that stands still must not be sent more and
-/// more that nobody waits for.
-const ABANDONED_MAX: usize = 1_000;
+/// How long a call may have been without an answer before the next one goes out on a new
+/// connection: a hundred round trips within a data centre, and less than a client waits that has a
+/// session of a second. A connection that a firewall has forgotten says nothing for as long as TCP
+/// sends again, which is a quarter of an hour; and a server that stands still must not be sent more
+/// and more that nobody waits for.
+const SILENCE_MIN: Duration = Duration::from_millis(250);
+
+/// The same, as a part of [`Options::call_timeout`], which is longer where the way is.
+const SILENCE_PART: u32 = 20;
 
 #[derive(Clone)]
 struct Live {
     number: u64,
     connection: MultiplexedConnection,
-    abandoned: Arc<AtomicUsize>,
+    unanswered: Arc<Unanswered>,
+}
+
+/// When the first call was sent after the last answer: since when a connection has said nothing
+/// although it was asked.
+#[derive(Default)]
+struct Unanswered(std::sync::Mutex<Option<Monotonic>>);
+
+impl Unanswered {
+    fn asked(&self, now: Monotonic) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(now);
+    }
+
+    fn answered(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn is_longer(&self, now: Monotonic, limit: Duration) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| now - since > limit)
+    }
 }
 
 #[derive(Default)]
@@ -38,22 +62,6 @@ pub(super) struct Link {
     pub(super) prefix: String,
     script: Script,
     state: Mutex<State>,
-}
-
-/// Counts a call that is dropped before its answer.
-struct Pending<'a>(&'a AtomicUsize);
-
-impl Pending<'_> {
-    fn answered(self) {
-        self.0.store(0, Ordering::Relaxed);
-        std::mem::forget(self);
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 impl Link {
@@ -89,9 +97,9 @@ impl Link {
     ) -> Result<Value, Error> {
         let mut live = self.live().await?;
         *used = Some(live.number);
-        let pending = Pending(&live.abandoned);
+        live.unanswered.asked(self.options.clock.monotonic());
         let answer = run(&self.script, &self.prefix, &mut live.connection, call, arguments).await;
-        pending.answered();
+        live.unanswered.answered();
         match answer {
             Ok(answer) => Ok(answer),
             Err(error) => {
@@ -103,11 +111,12 @@ impl Link {
         }
     }
 
-    /// The connection, a new one if need be.
+    /// The connection, a new one if need be. Those who still wait at the one before keep it.
     async fn live(&self) -> Result<Live, Error> {
+        let silence = SILENCE_MIN.max(self.options.call_timeout / SILENCE_PART);
         let mut state = self.state.lock().await;
         if let Some(live) = &state.live
-            && live.abandoned.load(Ordering::Relaxed) <= ABANDONED_MAX
+            && !live.unanswered.is_longer(self.options.clock.monotonic(), silence)
         {
             return Ok(live.clone());
         }
@@ -121,7 +130,7 @@ impl Link {
             }
         };
         state.opened += 1;
-        let live = Live { number: state.opened, connection, abandoned: Arc::default() };
+        let live = Live { number: state.opened, connection, unanswered: Arc::default() };
         state.live = Some(live.clone());
         Ok(live)
     }

@@ -61,6 +61,7 @@ use crate::port::{
     Place, Register, Request, SessionId,
 };
 
+pub(crate) use self::options::client;
 pub use self::options::Options;
 
 const ENGINE: &str = "redis";

@@ -4,10 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::redis::Client;
+use ::redis::io::tcp::TcpSettings;
+use ::redis::{Client, IntoConnectionInfo, RedisError};
 use steadfast_time::Clock;
 
 use super::ENGINE;
+use crate::engine::wakes::POLL_MAX;
 use crate::port::Error;
 
 /// How to reach the server. Shown without its password.
@@ -22,7 +24,8 @@ pub struct Options {
     /// How long it may take to connect.
     pub connect_timeout: Duration,
     /// How often those who wait ask again although nothing was published. The end of a session is
-    /// not published: whoever waits for it asks again when it is due.
+    /// not published: whoever waits for it asks again when it is due. At most 20 seconds: the
+    /// server remembers for a minute that somebody waits.
     pub poll: Duration,
     /// What waits and timeouts are measured with.
     pub clock: Clock,
@@ -36,7 +39,7 @@ impl Options {
     /// [`Error::Refused`] when it cannot be read or asks for TLS. It does not repeat what was
     /// given, which may hold a password.
     pub fn new(url: &str) -> Result<Self, Error> {
-        let client = Client::open(url).map_err(|_unshown| Error::Refused {
+        let client = client(url).map_err(|_unshown| Error::Refused {
             engine: ENGINE,
             address: "?".into(),
             reason: "the URL cannot be used; it looks like \
@@ -71,11 +74,20 @@ impl Options {
             "a timeout of zero leaves no time for an answer".to_owned()
         } else if self.poll < Duration::from_millis(10) {
             format!("to poll every {:?} is more often than every 10 ms", self.poll)
+        } else if self.poll > POLL_MAX {
+            format!("to poll every {:?} is more seldom than every {POLL_MAX:?}", self.poll)
         } else {
             return Ok(());
         };
         Err(Error::Refused { engine: ENGINE, address: self.address(), reason: reason.into() })
     }
+}
+
+/// A client whose requests go out at once: the driver leaves Nagle's algorithm on, which holds back
+/// the end of what many tasks have written until the server has acknowledged the beginning.
+pub(crate) fn client(url: &str) -> Result<Client, RedisError> {
+    let settings = TcpSettings::default().set_nodelay(true);
+    Client::open(url.into_connection_info()?.set_tcp_settings(settings))
 }
 
 impl fmt::Debug for Options {
@@ -115,6 +127,8 @@ mod tests {
             assert!(matches!(options.check(), Err(Error::Refused { .. })), "{prefix:?}");
         }
         assert!(Options { call_timeout: Duration::ZERO, ..fine.clone() }.check().is_err());
-        assert!(Options { poll: Duration::ZERO, ..fine }.check().is_err());
+        assert!(Options { poll: Duration::ZERO, ..fine.clone() }.check().is_err());
+        // A notice would be missed when the server no longer knows that somebody waits.
+        assert!(Options { poll: Duration::from_secs(31), ..fine }.check().is_err());
     }
 }

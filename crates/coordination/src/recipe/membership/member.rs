@@ -72,9 +72,13 @@ impl Member {
         &self.name
     }
 
-    /// The number of its present life; `None` while it is out, and on its way back.
+    /// The number of its present life; `None` while it is out, and on its way back, and for good
+    /// when its [`Heartbeat`] has ended.
     #[must_use]
     pub fn incarnation(&self) -> Option<FencingToken> {
+        if self.life.has_changed().is_err() {
+            return None;
+        }
         *self.life.borrow()
     }
 

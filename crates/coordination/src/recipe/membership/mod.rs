@@ -22,7 +22,8 @@
 //! # How
 //! A member has a shared entry in the queue of the group's name, and changes its value with each
 //! beat. Its *incarnation* is the token of that entry, so each life of a member has a higher one
-//! than the last, across restarts, without anything to remember. A member whose session is lost
+//! than the last, across restarts, without anything to remember. A life that was seen beside a later
+//! one of the same name is over, also when the later one goes first. A member whose session is lost
 //! joins again by itself. [`Roster`] is the machine that turns listings into events; [`Suspicion`]
 //! is the judgement, [`Missed`] the simple one.
 //!
@@ -44,9 +45,11 @@ mod watcher;
 
 use std::time::Duration;
 
+use steadfast_time::Monotonic;
+
 use crate::client::{Client, Patience};
 use crate::limits::{LIST_MAX, MEMBER_VALUE_BYTES_MAX};
-use crate::port::{Error, Mode, Name};
+use crate::port::{Error, Listing, Mode, Name};
 
 pub use member::{Heartbeat, Member};
 pub use roster::{Change, Peer, Roster};
@@ -120,16 +123,48 @@ impl Membership {
         if bytes > limit {
             return Err(Error::TooLarge { what: "the value of a member", bytes, limit });
         }
+        let started = self.client.clock().monotonic();
         let first = Beat::encode(member, 0, value);
         let guard = self.client.enter(&self.group, Mode::Shared, &first, patience).await?;
         // Whoever is beyond the end of a listing would be a member whom nobody sees.
-        let listing = ask(&self.client, &self.group).await?;
+        let listing = self.list(patience, started).await?;
         if listing.entries.len() >= LIST_MAX
             && listing.entries.iter().all(|entry| entry.token != guard.token())
         {
             return Err(Error::Full { what: "members", limit: LIST_MAX });
         }
         Ok(member::pair(self, member, value, guard))
+    }
+
+    /// Asks who is there until there is an answer, while patience lasts.
+    async fn list(&self, patience: Patience, started: Monotonic) -> Result<Listing, Error> {
+        let (clock, options) = (self.client.clock(), self.client.options());
+        let late = |waited| Error::Timeout { name: self.group.clone(), waited };
+        let mut failures = 0;
+        loop {
+            let asked = ask(&self.client, &self.group);
+            let answer = match patience.end() {
+                None => asked.await,
+                Some(end) => {
+                    let left = end - clock.monotonic();
+                    let answer = clock.timeout(left, asked).await;
+                    answer.unwrap_or_else(|_| Err(late(clock.monotonic() - started)))
+                }
+            };
+            match answer {
+                Err(Error::Unavailable { .. }) if patience != Patience::Try => {}
+                answer => return answer,
+            }
+            if let Some(refusal) = self.client.refusal() {
+                return Err(refusal);
+            }
+            let again = clock.monotonic() + options.backoff(failures);
+            failures += 1;
+            clock.sleep_until(patience.end().map_or(again, |end| end.min(again))).await;
+            if patience.is_over(clock.monotonic()) {
+                return Err(late(clock.monotonic() - started));
+            }
+        }
     }
 
     /// Follows who is there, judging heartbeats with `suspicion`.

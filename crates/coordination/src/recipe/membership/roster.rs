@@ -104,6 +104,8 @@ pub struct Roster<S> {
     suspicion: S,
     peers: BTreeMap<Name, Peer>,
     foreign: BTreeSet<FencingToken>,
+    /// Earlier lives that are listed still. They are over, whatever becomes of the later ones.
+    superseded: BTreeSet<FencingToken>,
     is_blind: bool,
     /// The last listing.
     seen: Monotonic,
@@ -115,9 +117,9 @@ impl<S: Suspicion> Roster<S> {
     /// Knows nobody yet.
     #[must_use]
     pub fn new(suspicion: S) -> Self {
-        let (peers, foreign) = (BTreeMap::new(), BTreeSet::new());
+        let (peers, foreign, superseded) = Default::default();
         let seen = Monotonic::default();
-        Self { suspicion, peers, foreign, is_blind: false, seen, due: None }
+        Self { suspicion, peers, foreign, superseded, is_blind: false, seen, due: None }
     }
 
     /// The members, by name.
@@ -141,15 +143,23 @@ impl<S: Suspicion> Roster<S> {
         }
         self.seen = now;
         let mut listed: BTreeMap<Name, (FencingToken, SessionId, Beat<'_>)> = BTreeMap::new();
-        let mut foreign = BTreeSet::new();
+        let (mut foreign, mut superseded) = (BTreeSet::new(), BTreeSet::new());
         for entry in &listing.entries {
             let Some(beat) = Beat::decode(&entry.value) else {
                 foreign.insert(entry.token);
                 continue;
             };
+            if self.superseded.contains(&entry.token) {
+                superseded.insert(entry.token);
+                continue;
+            }
             // They are in the order of their tokens: the last of a name is its latest life.
-            listed.insert(beat.member.clone(), (entry.token, entry.session, beat));
+            let life = (entry.token, entry.session, beat);
+            if let Some(earlier) = listed.insert(life.2.member.clone(), life) {
+                superseded.insert(earlier.0);
+            }
         }
+        self.superseded = superseded;
         let news = foreign.difference(&self.foreign).map(|token| Change::Foreign { token: *token });
         changes.extend(news);
         self.foreign = foreign;

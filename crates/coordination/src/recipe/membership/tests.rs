@@ -135,6 +135,8 @@ proptest! {
         let (mut next, mut now) = (1_u64, 0_u64);
         // What the follower knows: by name, incarnation, value, suspected.
         let mut known: BTreeMap<Name, (u64, Vec<u8>, bool)> = BTreeMap::new();
+        // The highest life of each that was told: those before it are over.
+        let mut highest: BTreeMap<Name, u64> = BTreeMap::new();
         for (step, looks) in steps {
             let life = |world: &BTreeMap<u64, (u8, u64, u8, u64)>, who: u8| {
                 world.iter().rev().find(|(_, m)| m.0 == who).map(|(token, _)| *token)
@@ -176,6 +178,8 @@ proptest! {
             for change in changes {
                 match change {
                     Change::Joined { member, incarnation, value } => {
+                        let last = highest.insert(member.clone(), incarnation.get());
+                        prop_assert!(last < Some(incarnation.get()), "a life that was over");
                         let before = known.insert(member, (incarnation.get(), value, false));
                         prop_assert!(before.is_none(), "joined twice");
                     }
@@ -202,6 +206,9 @@ proptest! {
             if looks {
                 let mut expected: BTreeMap<Name, (u64, Vec<u8>)> = BTreeMap::new();
                 for (token, m) in &world {
+                    if highest.get(&name(m.0)).is_some_and(|highest| token < highest) {
+                        continue;
+                    }
                     expected.insert(name(m.0), (*token, vec![m.2]));
                 }
                 let told = known.iter().map(|(n, k)| (n.clone(), (k.0, k.1.clone()))).collect();

@@ -1,9 +1,10 @@
 //! Watching a group.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
 
 use futures::Stream;
-use futures::future::{BoxFuture, Either, pending, select};
+use futures::future::{BoxFuture, Either, pending, ready, select};
 
 use super::roster::{Change, Peer, Roster};
 use super::{Options, Suspicion};
@@ -13,6 +14,15 @@ use crate::recipe::watch::{Sight, Watch, ask};
 
 type Look = BoxFuture<'static, (Watch, Result<Sight, Error>)>;
 type FreshLook = BoxFuture<'static, Result<Listing, Error>>;
+
+/// Looks, after a pause.
+fn look(mut watch: Watch, pause: impl Future<Output = ()> + Send + 'static) -> Look {
+    Box::pin(async move {
+        pause.await;
+        let sight = watch.next().await;
+        (watch, sight)
+    })
+}
 
 /// What a watcher has waited for.
 enum Event {
@@ -43,18 +53,14 @@ impl<S> std::fmt::Debug for Watcher<S> {
 
 impl<S: Suspicion> Watcher<S> {
     pub(super) fn new(client: &Client, group: &Name, options: Options, suspicion: S) -> Self {
-        let mut watch = Watch::new(client.clone(), group.clone());
-        let look = async move {
-            let sight = watch.next().await;
-            (watch, sight)
-        };
+        let watch = Watch::new(client.clone(), group.clone());
         Self {
             client: client.clone(),
             group: group.clone(),
             options,
             roster: Roster::new(suspicion),
             ready: VecDeque::new(),
-            look: Box::pin(look),
+            look: look(watch, ready(())),
             fresh: None,
             failures: 0,
         }
@@ -121,17 +127,18 @@ impl<S: Suspicion> Watcher<S> {
         let fresh = std::pin::pin!(fresh);
         let second = select(fresh, due);
         match select(&mut self.look, second).await {
-            Either::Left(((mut watch, sight), _)) => {
-                let pause = self.client.clock().sleep(self.options.look_every);
-                self.look = Box::pin(async move {
-                    pause.await;
-                    let sight = watch.next().await;
-                    (watch, sight)
-                });
+            Either::Left(((watch, sight), _)) => {
+                self.look = look(watch, self.client.clock().sleep(self.options.look_every));
                 Event::Looked(sight)
             }
             Either::Right((Either::Left((listing, _)), _)) => {
                 self.fresh = None;
+                if let Ok(listing) = &listing {
+                    // What the look under way brings may be older than this.
+                    let (client, group) = (self.client.clone(), self.group.clone());
+                    let watch = Watch::since(client, group, listing.version);
+                    self.look = look(watch, self.client.clock().sleep(self.options.look_every));
+                }
                 Event::LookedAfresh(listing)
             }
             Either::Right((Either::Right(_), _)) => Event::Due,

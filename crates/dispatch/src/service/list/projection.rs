@@ -239,6 +239,17 @@ mod tests {
     }
 
     #[test]
+    fn a_row_from_before_there_were_numbers_is_read_and_written_as_it_was() {
+        let old = r#"["placed",1,"default",5,6]"#;
+        let row: Row = serde_json::from_str(old).unwrap();
+        assert_eq!(serde_json::to_string(&row).unwrap(), old);
+        let numbered = r#"["placed",1,"default",5,6,1000]"#;
+        let row: Row = serde_json::from_str(numbered).unwrap();
+        assert_eq!(serde_json::to_string(&row).unwrap(), numbered);
+        assert_eq!(row.summary(OrderId(Uuid::from_u128(1))).number, Some(1_000));
+    }
+
+    #[test]
     fn every_kind_is_in_the_property() {
         let kinds: std::collections::BTreeSet<_> = events().iter().map(OrderEvent::kind).collect();
         // All of `OrderEvent` but `placed`: a new kind has to be added here, too.

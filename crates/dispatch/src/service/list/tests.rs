@@ -71,7 +71,9 @@ impl Model {
             let zone: ZoneId = ZONES[self.rng.usize(..self.zones)].parse().unwrap();
             let request = serde_json::from_str(super::projection::BENTO).unwrap();
             let tenant = TenantId::public();
-            all.push((id, OrderEvent::from(Placed { number: None, request, zone, tenant })));
+            // Those from before there were numbers have none.
+            let number = (self.rng.u64(..3) > 0).then(|| self.rng.u64(1_000..));
+            all.push((id, OrderEvent::from(Placed { number, request, zone, tenant })));
         }
         self.write(journal, clock, all).await;
         let ids: Vec<OrderId> = self.orders.keys().copied().collect();
@@ -169,6 +171,7 @@ fn fits(filter: &Filter, order: &Order) -> bool {
 fn summary(order: &Order) -> OrderSummary {
     OrderSummary {
         id: order.id,
+        number: order.number,
         status: order.status,
         version: order.version.0,
         zone: order.zone.clone(),

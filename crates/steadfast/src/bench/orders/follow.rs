@@ -16,7 +16,7 @@ use steadfast_journal::{Event, Feed, StorageError};
 use steadfast_time::{Clock, Monotonic, Timestamp};
 use uuid::Uuid;
 
-use super::window::Window;
+use crate::bench::Window;
 use crate::bench::histogram;
 
 /// Orders that are timed at once; 40 MB of memory at most.

@@ -33,7 +33,7 @@ use tokio::task::LocalSet;
 use self::connection::{Answer, Connection};
 use self::pacer::Pacer;
 use super::request::Requests;
-use super::window::Window;
+use crate::bench::Window;
 use crate::bench::histogram;
 
 /// A refused order is not followed by the next at once: the server asked for a pause.

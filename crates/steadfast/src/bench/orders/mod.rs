@@ -22,7 +22,6 @@ mod load;
 mod preload;
 mod report;
 mod request;
-mod window;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,8 +34,7 @@ use steadfast_time::Clock;
 use self::follow::Follower;
 use self::load::{Generator, Load};
 use self::report::{Circumstances, CommitBatch};
-use self::window::Window;
-use super::{Scratch, probe, progress};
+use super::{Scratch, Window, probe, progress};
 use crate::cli::{Client, Failure};
 use crate::config::Config;
 use crate::config::value::{Locations, OrOff};

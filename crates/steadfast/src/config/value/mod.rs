@@ -10,6 +10,7 @@ mod length;
 mod off;
 mod provider;
 mod routes;
+mod servers;
 mod share;
 mod size;
 mod text;
@@ -29,10 +30,13 @@ pub use off::OrOff;
 
 pub use provider::{Provider, Remote};
 pub use routes::Routes;
+pub use servers::Servers;
 pub use share::Share;
 pub use size::Size;
 pub use window::Window;
-pub use words::{Adaptive, Distribution, Duplicates, Locations, LogFormat, Policy, Store};
+pub use words::{
+    Adaptive, ClockSource, Distribution, Duplicates, Locations, LogFormat, Policy, Store,
+};
 
 /// A kind of configuration value.
 pub trait Setting: Serialize + DeserializeOwned {

@@ -62,6 +62,16 @@ words! {
         Gradient = "gradient",
     }
 
+    /// How far the clock may be off, and who says so.
+    ClockSource ("`\"assumed\"`, `\"kernel\"` or `\"ntp\"`") {
+        /// The operator.
+        Assumed = "assumed",
+        /// The machine's own time service, through the kernel.
+        Kernel = "kernel",
+        /// Several servers, which are asked.
+        Ntp = "ntp",
+    }
+
     /// What silences are compared with.
     Distribution ("`\"normal\"`, `\"logistic\"` or `\"exponential\"`") {
         /// The normal distribution, exactly.

@@ -24,8 +24,9 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder};
 use serde_json::{Value, json};
-use steadfast_coordination::Election;
 use steadfast_coordination::event::{Event, Listener, LossCause};
+use steadfast_coordination::{Client, Name};
+use steadfast_dispatch::relay::RESOURCE;
 use steadfast_time::Clock;
 
 use recent::Recent;
@@ -161,16 +162,17 @@ impl Locks {
         self.lately().election.record(now, vacancy, false);
     }
 
-    /// Watches how long an election takes, each time there is one, for as long as it is polled.
-    pub(super) async fn watch(&self, election: &Election) {
-        let mut observer = election.observe();
+    /// Watches how long the election of a relay takes, each time there is one, for as long as it
+    /// is polled.
+    pub(super) async fn watch(&self, client: &Client) {
+        let Ok(name) = Name::new(RESOURCE) else { return };
+        let mut observer = client.election(&name).observe();
         loop {
             match observer.next().await {
                 Ok(view) => view.vacancy.into_iter().for_each(|vacancy| self.elected(vacancy)),
                 // It stays so, and an election that nobody watches is an election all the same.
                 Err(error) => {
-                    tracing::warn!(election = %election.name(), %error, "elections are not timed");
-                    return std::future::pending().await;
+                    return tracing::warn!(election = %name, %error, "elections are not timed");
                 }
             }
         }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use steadfast_time::{Clock, Monotonic};
 use tokio::sync::{Mutex, mpsc};
 
-use super::super::window::Window;
+use crate::bench::Window;
 
 /// Orders that may be due and not taken up yet. More than that, and the server is far behind the
 /// rate: the rest of them count from their own moment all the same, once there is room.
