@@ -3,12 +3,15 @@
 #![cfg(feature = "zookeeper")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail anywhere")]
 
+#[path = "support/proxy.rs"]
+mod proxy;
 #[path = "support/zookeeper.rs"]
 mod servers;
 
 use std::time::Duration;
 
-use servers::{Server, connect, name, patiently, request};
+use proxy::{Direction, Proxy};
+use servers::{Server, connect, name, patiently, request, shared};
 use steadfast_coordination::port::{Coordinator, Error, Mode};
 use steadfast_time::Clock;
 use tokio::time::timeout;
@@ -148,4 +151,53 @@ async fn the_server_s_longest_session_is_told() {
     drop(gone);
     timeout(10 * SECOND, zookeeper.gone(&queue, held)).await.unwrap().unwrap();
     assert!(clock.monotonic() < since + length + SECOND, "missed too late");
+}
+
+/// The engine ends a session that is not renewed for its length. An answer to a renewal that comes
+/// after that is no news of a session that lives.
+#[tokio::test]
+async fn a_renewal_that_is_answered_too_late_is_none() {
+    let Some(server) = Server::start().await else { return };
+    let clock = Clock::system();
+    let proxy = Proxy::to(server.address.parse().unwrap()).await;
+    let zookeeper = connect(&proxy.address().to_string()).await;
+    for _ in 0..3 {
+        let session = zookeeper.open(2 * SECOND).await.unwrap().session;
+        clock.sleep(SECOND * 37 / 20).await;
+        proxy.hold(Direction::Answers);
+        let late = async {
+            clock.sleep(SECOND * 3 / 10).await;
+            proxy.release(Direction::Answers);
+        };
+        let (renewed, ()) = futures::join!(zookeeper.renew(session), late);
+        let again = zookeeper.renew(session).await;
+        assert!(renewed.is_err() || again.is_ok(), "renewed, and then {again:?}");
+        let _ = zookeeper.close(session).await;
+    }
+}
+
+/// A place is read in steps: the queue, then the state of the one ahead. Whoever has left in between,
+/// before the one ahead did, must not hear that it is its turn.
+#[tokio::test]
+async fn nobody_has_a_turn_who_left_before_it_came() {
+    let Some(address) = shared() else { return };
+    let clock = Clock::system();
+    let proxy = Proxy::to(address.parse().unwrap()).await;
+    let (one, slow) = (connect(&address).await, connect(&proxy.address().to_string()).await);
+    let queue = name("left");
+    let session = one.open(10 * SECOND).await.unwrap().session;
+    let entry = || request(session, Mode::Exclusive, b"");
+    let ahead = one.enter(&queue, entry()).await.unwrap().token;
+    let own = one.enter(&queue, entry()).await.unwrap().token;
+    assert_eq!(slow.place(&queue, own).await.unwrap().ahead, Some(ahead));
+    proxy.hold(Direction::Answers);
+    let leaving = async {
+        clock.sleep(SECOND / 5).await;
+        one.leave(&queue, own).await.unwrap();
+        one.leave(&queue, ahead).await.unwrap();
+        proxy.release(Direction::Answers);
+    };
+    let (place, ()) = futures::join!(slow.place(&queue, own), leaving);
+    assert!(matches!(place, Err(Error::Over { .. })), "it has left: {place:?}");
+    one.close(session).await.unwrap();
 }

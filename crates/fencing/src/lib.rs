@@ -8,6 +8,10 @@
 //!
 //! > Refuse a token lower than the highest one seen; otherwise remember it and let the write in.
 //!
+//! Who reads in order to write presents the token with the *read* already: between a new owner's read
+//! and its write the mark would otherwise still be the old one's, whose late write would be taken,
+//! answered, and overwritten. (An expected version in the write does the same.)
+//!
 //! An equal token is the same owner writing again. A higher one is the next owner, whose arrival
 //! shuts the door behind the last. No clock takes part (Kleppmann, *Designing Data-Intensive
 //! Applications*, chapter 8, "Fencing tokens").

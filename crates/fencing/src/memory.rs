@@ -30,7 +30,17 @@ impl<T> Fenced<T> {
         Ok(change(&mut inner.1))
     }
 
-    /// Reads the value; reading needs no token.
+    /// Reads the value as its owner, who is going to write what follows from it. From then on
+    /// earlier owners are shut out, so what a write under the same token meets is what was read here.
+    ///
+    /// # Errors
+    /// [`Stale`] when a later owner has been here.
+    pub fn read_as<R>(&self, token: FencingToken, look: impl FnOnce(&T) -> R) -> Result<R, Stale> {
+        self.write(token, |value| look(value))
+    }
+
+    /// Reads the value; reading alone needs no token. Whoever writes what follows from it wants
+    /// [`Fenced::read_as`].
     pub fn read<R>(&self, look: impl FnOnce(&T) -> R) -> R {
         let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
         look(&inner.1)
@@ -49,5 +59,23 @@ mod tests {
         data.write(new, |text| text.push('b')).unwrap();
         assert!(data.write(old, |text| text.push('c')).is_err());
         assert_eq!(data.read(String::clone), "ab");
+    }
+
+    #[test]
+    fn what_an_owner_has_read_is_what_its_write_meets() {
+        let (old, new) = (FencingToken::FIRST, FencingToken::FIRST.next());
+        // The fence is raised by writes alone: the old owner's comes between, and is lost.
+        let count = Fenced::new(7);
+        let seen_by_new = count.read(|count| *count);
+        count.write(old, |count| *count = 8).unwrap();
+        count.write(new, |count| *count = seen_by_new + 1).unwrap();
+        assert_eq!(count.read(|count| *count), 8, "two were answered, and one counts");
+        // The new owner's read raises it.
+        let count = Fenced::new(7);
+        let seen_by_new = count.read_as(new, |count| *count).unwrap();
+        assert!(count.write(old, |count| *count = 8).is_err());
+        assert!(count.read_as(old, |count| *count).is_err());
+        count.write(new, |count| *count = seen_by_new + 1).unwrap();
+        assert_eq!(count.read(|count| *count), 8);
     }
 }

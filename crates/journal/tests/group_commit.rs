@@ -10,13 +10,14 @@ use std::thread;
 use bytes::Bytes;
 use futures::FutureExt;
 use futures::executor::block_on;
+use steadfast_fencing::FencingToken;
 use steadfast_journal::limits::{
     BATCH_WRITES_MAX, FEED_BATCHES_MAX, NAME_BYTES_MAX, PAYLOAD_BYTES_MAX, QUEUE_WRITES_MAX,
     WRITE_PARTS_MAX,
 };
 use steadfast_journal::memory::{self, Decision, Faults, Step};
 use steadfast_journal::{
-    Append, Claim, Engine, Error, Expected, Guard, Journal, NewEvent, Position, RecordChange,
+    Append, Claim, Engine, Error, Expected, Fence, Guard, Journal, NewEvent, Position, RecordChange,
     Refusal, StorageError, StoredResponse, StreamId, Write, Writer,
 };
 use steadfast_time::Timestamp;
@@ -467,4 +468,20 @@ fn a_writer_that_dies_with_a_write_in_its_hands_says_that_nobody_knows() {
     let answer = futures::executor::block_on(journal.commit(write));
     assert!(matches!(answer, Err(Error::Storage(_))), "{answer:?}");
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| thread.stop())).unwrap_err();
+}
+
+#[test]
+fn writes_of_replaced_holders_are_counted() {
+    let (journal, mut writer) = journal();
+    let fenced = |token, stream| {
+        let token = FencingToken::new(token).unwrap();
+        Write { fence: Some(Fence { resource: "zone/a".to_owned(), token }), ..write(stream) }
+    };
+    for (token, stale) in [(2, 0), (1, 1), (2, 1), (1, 2), (3, 2)] {
+        let waiting = ask(&journal, fenced(token, &format!("s{token}{stale}")));
+        writer.run_once().unwrap();
+        let refused = matches!(answer(waiting), Err(Error::Refused(Refusal::Stale { .. })));
+        assert_eq!((refused, journal.stats().stale), (token == 1, stale));
+    }
+    assert_eq!(journal.stats().writes, 5);
 }

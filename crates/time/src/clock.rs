@@ -195,22 +195,25 @@ mod system {
     use crate::timestamp::Timestamp;
     use crate::wall::DEFAULT_ERROR;
 
-    /// Whoever sleeps for longer sleeps for ever: an operating system's moments end some centuries
-    /// from now on one, sooner on another, and to count beyond their end would be a panic.
-    const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);
+    /// Longer waits are made of several. Within one, the counter and the timer's clock part by a
+    /// fraction of a second at most.
+    const LEG: Duration = Duration::from_secs(3_600);
 
+    #[derive(Clone)]
     pub(super) struct System {
         clock: quanta::Clock,
         /// The raw reading that everything is counted from.
         start: u64,
-        tokio_start: std::sync::OnceLock<tokio::time::Instant>,
     }
 
     impl System {
         pub(super) fn new() -> Self {
-            let clock = quanta::Clock::new();
+            Self::counting(quanta::Clock::new())
+        }
+
+        pub(super) fn counting(clock: quanta::Clock) -> Self {
             let start = clock.raw();
-            Self { clock, start, tokio_start: std::sync::OnceLock::new() }
+            Self { clock, start }
         }
     }
 
@@ -226,17 +229,27 @@ mod system {
             Interval { earliest: now - DEFAULT_ERROR, latest: now + DEFAULT_ERROR }
         }
 
+        /// The timer has a clock of its own, and the two part by tens of parts per million. So only
+        /// what is left of a wait is ever told to the timer, and what it says is checked.
         fn sleep_until(&self, deadline: Monotonic) -> Sleep {
-            let now = self.monotonic();
-            let started =
-                *self.tokio_start.get_or_init(|| tokio::time::Instant::now() - now.since_start());
-            Box::pin(tokio::time::sleep_until(started + deadline.since_start().min(FAR)))
+            let source = self.clone();
+            Box::pin(async move {
+                loop {
+                    let left = deadline - source.monotonic();
+                    if left.is_zero() {
+                        return;
+                    }
+                    tokio::time::sleep(left.min(LEG)).await;
+                }
+            })
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt;
+
     use super::*;
 
     #[test]
@@ -247,5 +260,29 @@ mod tests {
         assert!(interval.earliest < interval.latest);
         assert!(clock.monotonic() >= first);
         assert!(clock.now() > Timestamp::from_millis(1_700_000_000_000));
+    }
+
+    /// The processor's counter and the timer's clock part by tens of parts per million: seconds
+    /// after a day, and minutes after a month. A wait must not pay for what has parted before it.
+    #[tokio::test]
+    async fn clocks_that_have_parted_for_a_month_make_no_wait_longer_or_shorter() {
+        let (counter, mock) = quanta::Clock::mock();
+        let clock = Clock::new(Arc::new(system::System::counting(counter)));
+        let length = Duration::from_millis(20);
+        // The first wait; then the counter is an hour ahead of where the timer thinks it is.
+        let first = clock.sleep(length);
+        mock.increment(length);
+        first.await;
+        mock.increment(Duration::from_secs(3_600));
+        let second = clock.sleep(length);
+        mock.increment(length);
+        let limit = tokio::time::timeout(Duration::from_secs(10), second);
+        assert!(limit.await.is_ok(), "a wait of 20 ms takes the hour as well");
+        // The counter stands still while the timer goes on: the moment has not come.
+        let mut third = clock.sleep(length);
+        tokio::time::sleep(length * 3).await;
+        assert!(third.as_mut().now_or_never().is_none(), "the wait ends before its moment");
+        mock.increment(length);
+        assert!(tokio::time::timeout(Duration::from_secs(10), third).await.is_ok());
     }
 }

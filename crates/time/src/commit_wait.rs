@@ -47,7 +47,7 @@ pub async fn commit_wait_within(clock: &Clock, limit: Duration) -> Result<Timest
     if interval.width() > limit {
         return Err(refused(clock));
     }
-    let waited = clock.timeout(limit + TICK, wait_past(clock, interval.latest)).await;
+    let waited = clock.timeout(limit.saturating_add(TICK), wait_past(clock, interval.latest)).await;
     waited.map(|()| interval.latest).map_err(|_| refused(clock))
 }
 
@@ -68,5 +68,24 @@ pub async fn wait_past(clock: &Clock, stamp: Timestamp) {
             return;
         }
         clock.sleep(stamp.since(earliest) + TICK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sim::Simulation;
+
+    #[test]
+    fn any_limit_can_be_given_and_a_clock_without_error_waits_a_tick() {
+        let mut sim = Simulation::new(1);
+        let clock = sim.clock();
+        let (stamp, waited) = sim.block_on(async move {
+            let began = clock.monotonic();
+            let stamp = commit_wait_within(&clock, Duration::MAX).await.unwrap();
+            assert!(clock.interval().earliest > stamp);
+            (stamp, clock.monotonic() - began)
+        });
+        assert_eq!((stamp, waited), (crate::sim::DEFAULT_START, TICK));
     }
 }

@@ -116,6 +116,9 @@ async fn pauses(options: &Options, engine: &Engine, again: &Again, out: &Scratch
         plan.seed = options.seed.unwrap_or(plan.seed);
         all.push(pause_test(plan, again, out.path()).await?);
     }
+    if all.is_empty() {
+        return Err("nothing was run".into());
+    }
     if options.json {
         println!("{}", serde_json::to_string(&all)?);
     } else {

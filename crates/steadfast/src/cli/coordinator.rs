@@ -18,7 +18,7 @@ use crate::platform::coordination_paths;
 #[command(after_help = "\
 Examples:
   steadfast coordinator --data /var/lib/steadfast
-  steadfast up --config with-its-address.toml     coordination = \"unix:///var/lib/…\"
+  STEADFAST_COORDINATION=unix:///var/lib/steadfast/coordination.sock steadfast up --data ELSEWHERE
 
 Whatever was answered is on disk. Ctrl-C or SIGTERM ends it; leases live on, and are kept if their
 holders find it again in time.")]

@@ -250,7 +250,9 @@ impl Health {
         if error > options.max_uncertainty {
             return Some(Reason::Uncertain { error });
         }
-        let bound = options.max_offset.mul_f64(options.tolerated_share);
+        // The product may be rounded up beyond what a length can be.
+        let share = options.max_offset.as_secs_f64() * options.tolerated_share;
+        let bound = Duration::try_from_secs_f64(share).unwrap_or(options.max_offset);
         if let Some(reference) = seen.reference.filter(|one| one.certainly_beyond(bound)) {
             return Some(Reason::Offset { offset: reference.offset });
         }

@@ -41,6 +41,8 @@ pub struct Monitor<S> {
     every: Duration,
     sensors: S,
     watch: Watch,
+    /// When the first observation was made, and what it came to.
+    first: (Monotonic, Option<Transition>),
 }
 
 impl<S> std::fmt::Debug for Monitor<S> {
@@ -85,8 +87,9 @@ impl Watch {
 }
 
 impl<S: Sensors> Monitor<S> {
-    /// Watches `clock`, and what `sensors` see, each `every`; once a second is usual. The handle
-    /// says "healthy" until the first observation, which [`Monitor::run`] makes at once.
+    /// Watches `clock`, and what `sensors` see, each `every`; once a second is usual. The first
+    /// observation is made at once, so that the handle never calls a clock healthy that nobody has
+    /// looked at; [`Monitor::run`] tells what it came to.
     ///
     /// # Errors
     /// [`Invalid`] when the options contradict each other.
@@ -97,12 +100,19 @@ impl<S: Sensors> Monitor<S> {
         sensors: S,
     ) -> Result<(Self, Watch), Invalid> {
         let watch = Watch { health: Arc::new(Mutex::new(Health::new(options)?)) };
-        Ok((Self { clock, every, sensors, watch: watch.clone() }, watch))
+        let first = (clock.monotonic(), None);
+        let mut monitor = Self { clock, every, sensors, watch: watch.clone(), first };
+        let seen = monitor.look(first.0);
+        monitor.first = (seen.at, watch.observe(&seen));
+        Ok((monitor, watch))
     }
 
     /// Observes, tells `listen` each change, and waits; until it is dropped.
     pub async fn run(mut self, mut listen: impl FnMut(Transition)) {
-        let mut last = self.clock.monotonic();
+        let (mut last, first) = self.first;
+        if let Some(change) = first {
+            listen(change);
+        }
         loop {
             let seen = self.look(last);
             last = seen.at;
@@ -122,5 +132,29 @@ impl<S: Sensors> Monitor<S> {
         let status = self.clock.status();
         let stall = self.sensors.stall(since, at);
         Observation { at, interval, status, reference, peers, stall }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Reason;
+    use super::*;
+    use crate::sim::Simulation;
+    use crate::wall::Status;
+
+    #[test]
+    fn a_clock_that_nobody_has_looked_at_is_not_called_healthy() {
+        let mut sim = Simulation::new(1);
+        sim.sim_clock().set_status(Status::Assumed);
+        let options = Options { synchronized_only: true, ..Options::default() };
+        let every = Duration::from_secs(1);
+        let (monitor, watch) = Monitor::new(sim.clock(), every, options, ()).unwrap();
+        assert!(!watch.is_healthy(), "before the monitor runs");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&told);
+        sim.spawn(monitor.run(move |change| heard.lock().unwrap().push(change)));
+        sim.run_for(Duration::from_secs(5));
+        let quarantine = Transition::Quarantine { reason: Reason::Unsynchronized };
+        assert_eq!(*told.lock().unwrap(), [quarantine], "told once");
     }
 }

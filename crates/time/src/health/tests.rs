@@ -131,6 +131,14 @@ fn a_jump_puts_out_and_the_new_time_is_as_good_as_the_old() {
 }
 
 #[test]
+fn an_offset_that_nobody_bounds_is_no_panic() {
+    let options =
+        Options { max_offset: Duration::MAX, tolerated_share: 1.0, ..Options::default() };
+    let far = Observation { reference: Some(apart(i64::MAX, 0)), ..good(0) };
+    assert_eq!(Health::new(options).unwrap().observe(&far), None);
+}
+
+#[test]
 fn the_skew_is_the_worst_that_is_believed() {
     let mut health = health();
     assert_eq!(health.clock_skew_p99(), None);

@@ -120,8 +120,9 @@ pub struct Options {
     /// CockroachDB's `max-offset`.
     pub max_offset: Duration,
     /// How far ahead stamps are reserved in the durable mark, so one write in this time. A restart
-    /// continues above the mark, and so begins up to this far ahead of the date; so it must be
-    /// less than [`Options::max_offset`]. Default: 250 ms.
+    /// continues above the mark, and so begins up to this far ahead of the date, so it must be less
+    /// than [`Options::max_offset`]. After a crash right after a message from a clock that was
+    /// ahead itself, the two add up, and peers may refuse stamps for this long. Default: 250 ms.
     pub reserve: Duration,
 }
 
@@ -258,7 +259,8 @@ impl Hybrid {
     fn advance(&self, seen: u64) -> Result<Stamp, Error> {
         let mut last = self.last.load(Ordering::Acquire);
         loop {
-            let next = last.max(seen) + 1;
+            let least = last.max(seen);
+            let next = least.checked_add(1).ok_or(durable::Error::Exhausted(least))?;
             let next = next.max(self.physical());
             if next >= self.reserved.load(Ordering::Acquire) {
                 self.cover(next)?;
@@ -354,6 +356,15 @@ mod tests {
         let node = Hybrid::volatile(at_zero().clock(), Options::default());
         node.observe(Stamp::new(5, u16::MAX - 1)).unwrap();
         assert_eq!(node.now().unwrap(), Stamp::new(6, 0));
+    }
+
+    #[test]
+    fn after_the_last_stamp_there_is_none() {
+        let options = Options { max_offset: Duration::MAX, ..Options::default() };
+        let node = Hybrid::volatile(at_zero().clock(), options);
+        let last = Stamp::from_bits(u64::MAX);
+        assert!(matches!(node.observe(last), Err(Error::Durable(durable::Error::Exhausted(_)))));
+        assert_eq!(node.now().unwrap(), Stamp::new(0, 1), "and nothing is changed");
     }
 
     #[test]

@@ -37,14 +37,17 @@ impl Udp {
         socket.connect(address).await?;
         let (high, low) = uuid::Uuid::new_v4().as_u64_pair();
         let nonce = high ^ low.rotate_left(32);
-        let sent = clock.now();
+        // In this order: if the thread is preempted between the two, the round trip is longer than it
+        // was, and covers what the date is off by. The other way round nothing would.
         let sent_at = clock.monotonic();
+        let sent = clock.now();
         socket.send(&Packet::question(nonce).encode()).await?;
         let mut buffer = [0; LENGTH];
         loop {
             let length = socket.recv(&mut buffer).await?;
             let arrived_at = clock.monotonic();
-            let answer = Packet::decode(&buffer[..length])?;
+            // Not what was asked for, so it may be from somebody who only knows the address.
+            let Ok(answer) = Packet::decode(&buffer[..length]) else { continue };
             match Sample::from_answer(&answer, nonce, sent, (sent_at, arrived_at), drift_ppm) {
                 // Somebody else's, or forged: the right one may still come.
                 Err(Refused::OtherQuestion) => {}

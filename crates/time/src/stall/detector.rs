@@ -39,11 +39,12 @@ pub struct Stalls {
 }
 
 impl Stalls {
-    /// The longest time in which the process did not run, of those that ended after `since` or go
-    /// on at `now` (both of the detector's clock); zero when there was none above the threshold.
-    /// About 75 ns on Linux, most of it the clocks of a suspension; takes no lock. A stop ends with
-    /// the late beat, a moment after the process goes on; who asks again for the time since
-    /// in between is told of it again.
+    /// The longest time after `since` in which the process did not run, up to `now` (both of the
+    /// detector's clock); zero when there was none above the threshold. About 75 ns on Linux, most
+    /// of it the clocks of a suspension; takes no lock.
+    ///
+    /// A stop ends with the late beat, a moment after the process goes on. What began in between,
+    /// such as a lease that was taken at `since`, is told of no more than can lie after that.
     #[must_use]
     pub fn longest_since(&self, since: Monotonic, now: Monotonic) -> Duration {
         self.recorder.longest_since(since, now, suspended())

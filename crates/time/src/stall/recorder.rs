@@ -23,6 +23,22 @@ pub struct Stall {
 struct Slot {
     ended: AtomicU64,
     length: AtomicU64,
+    /// What of the length the machine was suspended, while the clock may have stood still.
+    suspended: AtomicU64,
+}
+
+impl Slot {
+    fn length_since(&self, ended: u64, since: u64) -> u64 {
+        let (length, suspended) =
+            (self.length.load(Ordering::Acquire), self.suspended.load(Ordering::Acquire));
+        after(length.saturating_sub(suspended), suspended, ended.saturating_sub(since))
+    }
+}
+
+/// What of a stall can lie after a moment at which the process ran, `passed` before the stall's
+/// end. All of a suspension, since the clock does not tell when it was.
+fn after(late: u64, suspended: u64, passed: u64) -> u64 {
+    late.min(passed).saturating_add(suspended)
 }
 
 /// What the beats said so far. [`Recorder::beat`] is for one thread; everything else for all.
@@ -78,13 +94,14 @@ impl Recorder {
     /// A beat at `at`, the machine having been suspended for `suspended` so far. Answers the stall
     /// that it ended. One thread only.
     pub fn beat(&self, at: Monotonic, suspended: Duration) -> Option<Stall> {
-        let length = self.lateness(at, suspended);
+        let (late, away) = self.lateness(at, suspended);
+        let length = late + away;
         let micros = u32::try_from(length.as_micros()).unwrap_or(u32::MAX);
         let beat = self.beats.fetch_add(1, Ordering::Relaxed);
         self.late[beat as usize % BEATS_MAX].store(micros, Ordering::Relaxed);
         let stall = (length > self.threshold).then_some(Stall { ended: at, length });
         if let Some(stall) = stall {
-            self.push(stall);
+            self.push(stall, away);
         }
         // Last: whoever sees this beat sees the stall that it ended.
         self.suspended.store(nanos(suspended), Ordering::Release);
@@ -92,7 +109,7 @@ impl Recorder {
         stall
     }
 
-    fn push(&self, stall: Stall) {
+    fn push(&self, stall: Stall, suspended: Duration) {
         let count = self.count.load(Ordering::Relaxed);
         let slot = &self.stalls[count as usize % STALLS_MAX];
         if count >= STALLS_MAX as u64 {
@@ -101,28 +118,33 @@ impl Recorder {
             self.left_ended.store(slot.ended.load(Ordering::Relaxed), Ordering::Release);
         }
         slot.length.store(nanos(stall.length), Ordering::Release);
+        slot.suspended.store(nanos(suspended), Ordering::Release);
         slot.ended.store(stall.ended.as_nanos(), Ordering::Release);
         self.longest.fetch_max(nanos(stall.length), Ordering::Relaxed);
         self.count.store(count + 1, Ordering::Release);
     }
 
-    /// How much later than due a beat would be now.
-    fn lateness(&self, now: Monotonic, suspended: Duration) -> Duration {
+    /// How much later than due a beat would be now, and how long the machine has been suspended
+    /// since the last one.
+    fn lateness(&self, now: Monotonic, suspended: Duration) -> (Duration, Duration) {
         // In the reverse order of the writer's, so that a beat is not older than its suspension.
         let last = Monotonic::from_nanos(self.last_beat.load(Ordering::Acquire));
         let before = Duration::from_nanos(self.suspended.load(Ordering::Acquire));
-        (now - last).saturating_sub(self.period) + suspended.saturating_sub(before)
+        ((now - last).saturating_sub(self.period), suspended.saturating_sub(before))
     }
 
-    /// The longest stall that ended after `since`, or is going on at `now`; zero when there was
-    /// none above the threshold. Exact for the last 255 stalls; for what lies before, it may be
-    /// more than was, never less.
+    /// The longest stall after `since`, ended or going on at `now`; zero when there was none above
+    /// the threshold. Of one that began before `since`, what lies after it counts: whoever read
+    /// the clock at `since` ran at that moment, and what it began then has not stood still for
+    /// longer. It may be more than was, never less: all of a suspension counts, and beyond the last
+    /// 255 stalls the longest of all.
     #[must_use]
     pub fn longest_since(&self, since: Monotonic, now: Monotonic, suspended: Duration) -> Duration {
         // First: if a beat comes in between, its stall is seen below.
-        let going_on = self.lateness(now, suspended);
-        let going_on = if going_on > self.threshold { going_on } else { Duration::ZERO };
-        going_on.max(Duration::from_nanos(self.recorded_since(since.as_nanos())))
+        let (late, away) = self.lateness(now, suspended);
+        let going_on = after(nanos(late), nanos(away), nanos(now - since));
+        let longest = going_on.max(self.recorded_since(since.as_nanos()));
+        Some(Duration::from_nanos(longest)).filter(|it| *it > self.threshold).unwrap_or_default()
     }
 
     fn recorded_since(&self, since: u64) -> u64 {
@@ -133,11 +155,12 @@ impl Recorder {
             let (mut longest, mut all) = (0, true);
             for back in 1..=readable {
                 let slot = &self.stalls[(count - back) as usize % STALLS_MAX];
-                if slot.ended.load(Ordering::Acquire) <= since {
+                let ended = slot.ended.load(Ordering::Acquire);
+                if ended <= since {
                     all = false;
                     break;
                 }
-                longest = longest.max(slot.length.load(Ordering::Acquire));
+                longest = longest.max(slot.length_since(ended, since));
             }
             if all && count > readable {
                 // Older ones may count too: the one being overwritten, and those that have left.
@@ -236,8 +259,33 @@ mod tests {
         assert_eq!(recorder.recent(), [stall]);
         let longest = |since: u64| recorder.longest_since(at(since), at(2_045), ms(0));
         assert_eq!(longest(0), ms(2_000));
-        assert_eq!(longest(2_039), ms(2_000), "it ended after");
+        assert_eq!(longest(1_000), ms(1_040), "what lies after");
         assert_eq!(longest(2_040), ms(0));
+    }
+
+    /// A worker goes on before the heartbeat thread does, loses its lease for the stall, and takes
+    /// another one. The late beat then tells of the same stall, which is none of the new lease's.
+    #[test]
+    fn a_stall_is_held_against_nothing_that_began_after_it() {
+        let recorder = recorder();
+        recorder.beat(at(10), ms(0));
+        // Stopped until 5,000; the heartbeat comes at 5,006.
+        assert_eq!(recorder.longest_since(at(5), at(5_000), ms(0)), ms(4_980));
+        let taken = at(5_001);
+        assert_eq!(recorder.longest_since(taken, at(5_005), ms(0)), ms(0), "before the late beat");
+        assert_eq!(recorder.beat(at(5_006), ms(0)).unwrap().length, ms(4_986));
+        for now in [5_007, 5_010, 9_000] {
+            recorder.beat(at(now), ms(0));
+            let later = recorder.longest_since(taken, at(now), ms(0));
+            assert!(later <= ms(now - 5_001), "{now}: {later:?}");
+        }
+        let recorder = self::recorder();
+        recorder.beat(at(5_006), ms(0));
+        assert_eq!(recorder.longest_since(taken, at(5_010), ms(0)), ms(0));
+        assert_eq!(recorder.longest_since(at(5), at(5_010), ms(0)), ms(4_996), "the old one's");
+        // When a suspension was, the clock does not tell: it counts in full.
+        recorder.beat(at(5_016), ms(700));
+        assert_eq!(recorder.longest_since(at(5_015), at(5_017), ms(700)), ms(700));
     }
 
     #[test]
@@ -246,6 +294,7 @@ mod tests {
         recorder.beat(at(10), ms(0));
         assert_eq!(recorder.longest_since(at(12), at(25), ms(0)), ms(0));
         assert_eq!(recorder.longest_since(at(12), at(5_020), ms(0)), ms(5_000));
+        assert_eq!(recorder.longest_since(at(1_020), at(5_020), ms(0)), ms(4_000));
         assert_eq!(recorder.count(), 0, "no beat has told of it: the broken twin sees nothing");
     }
 
@@ -290,7 +339,8 @@ mod tests {
                 recorder.beat(at(now), ms(0));
             }
             let counted = all.iter().filter(|(ended, _)| *ended > since);
-            let expected = ms(counted.clone().map(|(_, length)| *length).max().unwrap_or(0));
+            let rest = counted.clone().map(|(ended, length)| *length.min(&(*ended - since)));
+            let expected = ms(rest.filter(|rest| *rest > 10).max().unwrap_or(0));
             let found = recorder.longest_since(at(since), at(now), ms(0));
             if counted.count() < STALLS_MAX {
                 prop_assert_eq!(found, expected);
@@ -312,7 +362,7 @@ mod tests {
                             Monotonic::from_nanos(recorder.last_beat.load(Ordering::Acquire));
                         if last > at(0) {
                             // Every beat below is a stall of 20 ms at least.
-                            let before = Monotonic::from_nanos(last.as_nanos() - 1);
+                            let before = Monotonic::from_nanos(last.as_nanos() - 20_000_000);
                             assert!(recorder.longest_since(before, last, ms(0)) >= ms(20));
                         }
                     }

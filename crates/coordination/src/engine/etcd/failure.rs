@@ -15,6 +15,8 @@ pub(super) enum Failure {
     /// The token of this connection is no longer good: authenticate and ask once more. Nothing has
     /// been done.
     Token,
+    /// The request came without a token, and the cluster wants one: as [`Failure::Token`].
+    Anonymous,
     /// Asking again is useless.
     Refused(String),
     /// The member cannot serve at present; another one perhaps can.
@@ -40,9 +42,7 @@ impl Failure {
             return Self::Token;
         }
         if has("user name is empty") {
-            return Self::Refused(
-                "it wants a user and password, and none are configured".to_owned(),
-            );
+            return Self::Anonymous;
         }
         if has("authentication failed") {
             return Self::Refused("the user or the password is wrong".to_owned());
@@ -79,6 +79,7 @@ impl Failure {
         match self {
             Self::LeaseGone => "the lease is gone".to_owned(),
             Self::Token => "it takes no token of the configured user".to_owned(),
+            Self::Anonymous => "it wants a user and password, and none are configured".to_owned(),
             Self::Silence => "no answer in time".to_owned(),
             Self::Refused(text) | Self::Member(text) | Self::Connection(text) | Self::Now(text) => {
                 text
@@ -105,10 +106,11 @@ mod tests {
         let of = |code, text: &str| Failure::of(&Status::new(code, text));
         assert_eq!(of(Code::NotFound, "etcdserver: requested lease not found"), Failure::LeaseGone);
         assert_eq!(of(Code::Unauthenticated, "etcdserver: invalid auth token"), Failure::Token);
+        let anonymous = of(Code::InvalidArgument, "etcdserver: user name is empty");
+        assert_eq!(anonymous, Failure::Anonymous);
         let old = "etcdserver: revision of auth store is old";
         assert_eq!(of(Code::InvalidArgument, old), Failure::Token);
         for (code, text) in [
-            (Code::InvalidArgument, "etcdserver: user name is empty"),
             (
                 Code::InvalidArgument,
                 "etcdserver: authentication failed, invalid user ID or password",

@@ -37,6 +37,10 @@ pub(super) struct Link {
     tls: bool,
     /// Sent with every request; `None` where the cluster asks for none.
     token: Mutex<Option<AsciiMetadataValue>>,
+    /// How often it has introduced itself. One introduction is under way at a time: the server works
+    /// tens of milliseconds on a password, and all tokens of a user end at once.
+    introduced: AtomicU64,
+    introducing: futures::lock::Mutex<()>,
     /// When it last answered something that needs a majority, in the clock's nanoseconds.
     heard: AtomicU64,
     retired: watch::Sender<bool>,
@@ -74,10 +78,12 @@ impl Link {
             banner,
             tls,
             token: Mutex::new(None),
+            introduced: AtomicU64::new(0),
+            introducing: futures::lock::Mutex::new(()),
             heard: AtomicU64::new(clock.monotonic().as_nanos()),
             retired: watch::Sender::new(false),
         };
-        link.authenticate(options).await?;
+        link.introduce(options, 0).await?;
         let status: StatusResponse = link.unary(path::STATUS, StatusRequest {}).await?;
         if !supported(&status.version) {
             return Err(Failure::Refused(format!(
@@ -89,28 +95,40 @@ impl Link {
         Ok((link, status.leader != 0))
     }
 
-    /// Gets a new token, if the cluster wants one.
-    pub(super) async fn authenticate(&self, options: &Options) -> Result<(), Failure> {
+    /// How many introductions there were: before a request, to say which token was refused.
+    pub(super) fn introductions(&self) -> u64 {
+        self.introduced.load(Ordering::Acquire)
+    }
+
+    /// Gets a new token, if the cluster wants one, unless somebody else has got one after `before`.
+    pub(super) async fn introduce(&self, options: &Options, before: u64) -> Result<(), Failure> {
         let Some(credentials) = &options.credentials else { return Ok(()) };
+        let _one = self.introducing.lock().await;
+        if self.introductions() != before {
+            return Ok(());
+        }
         let request = AuthenticateRequest {
             name: credentials.user.clone(),
             password: credentials.password.clone(),
         };
-        self.set_token(None);
+        // Without the old token, which the others go on with until there is a new one.
         let answer: Result<AuthenticateResponse, Failure> =
-            self.unary(path::AUTHENTICATE, request).await;
+            self.ask(path::AUTHENTICATE, Request::new(request)).await;
         match answer {
             Ok(answer) => {
                 let mut token = AsciiMetadataValue::from_str(&answer.token)
                     .map_err(|_| Failure::Refused("its token cannot be sent".to_owned()))?;
                 token.set_sensitive(true);
                 self.set_token(Some(token));
-                Ok(())
             }
             // Credentials are not needed yet: as etcd's own clients do.
-            Err(Failure::Now(text)) if text.contains("authentication is not enabled") => Ok(()),
-            Err(failure) => Err(failure),
+            Err(Failure::Now(text)) if text.contains("authentication is not enabled") => {
+                self.set_token(None);
+            }
+            Err(failure) => return Err(failure),
         }
+        self.introduced.fetch_add(1, Ordering::Release);
+        Ok(())
     }
 
     fn set_token(&self, token: Option<AsciiMetadataValue>) {
@@ -123,11 +141,19 @@ impl Link {
         Q: prost::Message + 'static,
         A: prost::Message + Default + 'static,
     {
+        self.ask(path, self.request(message)).await
+    }
+
+    async fn ask<Q, A>(&self, path: &'static str, request: Request<Q>) -> Result<A, Failure>
+    where
+        Q: prost::Message + 'static,
+        A: prost::Message + Default + 'static,
+    {
         let answered: Result<A, Status> = async {
             let mut grpc = self.grpc().await?;
             let path = PathAndQuery::from_static(path);
             let codec = ProstCodec::<Q, A>::default();
-            Ok(grpc.unary(self.request(message), path, codec).await?.into_inner())
+            Ok(grpc.unary(request, path, codec).await?.into_inner())
         }
         .await;
         answered.map_err(|status| self.sort(&status))

@@ -18,8 +18,9 @@
 //!
 //! # What is done about etcd's own weak points
 //!
-//! - A leader that has lost its majority may renew leases for a moment longer. A renewal here
-//!   counts only once the same member has answered a linearizable read after it.
+//! - A leader that has lost its majority, or was frozen until another one led, renews leases for a
+//!   moment longer, and the new leader never hears of it. A renewal here counts only once the same
+//!   member has answered a linearizable read after it, in the same term.
 //! - A member that is frozen or cut off keeps its connection. Whoever waits in vain, or drops a
 //!   call, puts it under suspicion, and the next member takes over (`pool`).
 //! - Watches are told from a revision on, so one that was lost with its connection is taken up
@@ -59,7 +60,7 @@ use self::failure::Failure;
 use self::keys::{Keys, Range};
 use self::pool::Pool;
 use self::proto::{
-    DeleteRequest, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest,
+    DeleteRequest, Header, LeaseGrantRequest, LeaseGrantResponse, LeaseKeepAliveRequest,
     LeaseKeepAliveResponse, LeaseRevokeRequest, LeaseRevokeResponse, PutRequest, RangeResponse,
     TxnRequest, TxnResponse, filter, path,
 };
@@ -426,16 +427,19 @@ impl Etcd {
         let link = self.pool.link().await?;
         let kept: Result<LeaseKeepAliveResponse, Failure> =
             self.pool.call_on(&link, path::LEASE_KEEP_ALIVE, LeaseKeepAliveRequest { id }).await;
-        match kept {
-            Ok(kept) if kept.ttl > 0 => {}
+        let before = match kept {
+            Ok(kept) if kept.ttl > 0 => term(kept.header.as_ref()),
             Ok(_) | Err(Failure::LeaseGone) => return Err(over()),
             Err(failure) => return Err(self.pool.error(failure)),
-        }
-        // Whoever renewed it may lead no longer without knowing. If this read is answered, it led.
+        };
         let probe = txn::count(self.keys.queues_after(None).key);
         let confirmed: Result<RangeResponse, Failure> =
             self.pool.call_on(&link, path::RANGE, probe).await;
-        confirmed.map(drop).map_err(|failure| self.pool.error(failure))
+        let confirmed = confirmed.map_err(|failure| self.pool.error(failure))?;
+        if led(before, term(confirmed.header.as_ref())) {
+            return Ok(());
+        }
+        Err(self.pool.unavailable("its leader changed during the renewal"))
     }
 
     async fn close_session(&self, session: SessionId) -> Result<(), Error> {
@@ -448,6 +452,23 @@ impl Etcd {
             Err(failure) => Err(self.pool.error(failure)),
         }
     }
+}
+
+/// The term of a member, as its answer says.
+fn term(header: Option<&Header>) -> u64 {
+    header.map_or(0, |header| header.raft_term)
+}
+
+/// Whether a renewal was done by the leader that counts, by the terms that the member had applied
+/// before the renewal and after the linearizable read that followed it.
+///
+/// Leases are renewed by whoever takes itself for the leader, without asking a majority. If the
+/// terms are equal, that leader had been elected before the renewal, since an entry of its term had
+/// been applied, and had a majority after it, since a read was answered in that term: it led in
+/// between. If they are not, an old leader may have answered that had just been frozen or cut off,
+/// and the new one knows nothing of the renewal.
+fn led(before: u64, after: u64) -> bool {
+    before == after && before != 0
 }
 
 /// A version of a queue: the revision of the last change to what is there, and how much is there.

@@ -86,6 +86,9 @@ impl Pool {
         let mut failures = Vec::new();
         for offset in 0..count {
             let index = (first + offset) % count;
+            // Before it is asked: when all who wait lose their patience, this search ends here, and
+            // the next one is not to be stuck at the same member.
+            self.state().next = (index + 1) % count;
             let dialled = Link::dial(&self.options, index, &self.clock);
             match self.clock.timeout(limit, dialled).await {
                 Ok(Ok((link, true))) => return Ok(self.adopt(link)),
@@ -114,7 +117,9 @@ impl Pool {
 
     /// What to say when no member can be used: refused only if all refuse.
     fn unreachable(&self, failures: Vec<(usize, Failure)>) -> Error {
-        let refused = failures.iter().all(|(_, failure)| matches!(failure, Failure::Refused(_)));
+        let refused = failures.iter().all(|(_, failure)| {
+            matches!(failure, Failure::Refused(_) | Failure::Anonymous)
+        });
         let reasons: Vec<String> = failures
             .into_iter()
             .map(|(index, failure)| {
@@ -162,7 +167,14 @@ impl Pool {
                 "no answer within {:?}; whether it was done is unknown",
                 self.options.request_timeout
             )),
-            Failure::Token => self.refused("it takes no token of the configured user"),
+            // The user and the password are right, or there would be no token: the users or roles
+            // have been changed again meanwhile.
+            failure @ (Failure::Token | Failure::Anonymous)
+                if self.options.credentials.is_some() =>
+            {
+                self.unavailable(&failure.text())
+            }
+            failure @ (Failure::Token | Failure::Anonymous) => self.refused(&failure.text()),
             other => self.unavailable(&other.text()),
         }
     }
@@ -214,9 +226,10 @@ impl Pool {
     {
         let mut waiting = Waiting { pool: self, link, sent: Some(self.clock.monotonic()) };
         let asking = async {
+            let introduced = link.introductions();
             match link.unary(path, message.clone()).await {
-                Err(Failure::Token) if self.options.credentials.is_some() => {
-                    link.authenticate(&self.options).await?;
+                Err(Failure::Token | Failure::Anonymous) if self.options.credentials.is_some() => {
+                    link.introduce(&self.options, introduced).await?;
                     link.unary(path, message).await
                 }
                 other => other,

@@ -25,6 +25,9 @@ pub(super) struct Header {
     pub member_id: u64,
     #[prost(int64, tag = "3")]
     pub revision: i64,
+    /// The term of the last entry that the member has applied.
+    #[prost(uint64, tag = "4")]
+    pub raft_term: u64,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -228,6 +231,9 @@ pub(super) struct LeaseKeepAliveRequest {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct LeaseKeepAliveResponse {
+    /// As it was before the renewal.
+    #[prost(message, optional, tag = "1")]
+    pub header: Option<Header>,
     /// Zero when there is no such lease.
     #[prost(int64, tag = "3")]
     pub ttl: i64,

@@ -170,13 +170,13 @@ impl Link {
         session
     }
 
-    /// Notes that the server has just answered a renewal.
-    pub(super) fn renewed(&self, session: SessionId) {
+    /// Notes that the server has just answered a renewal. Says whether that came in time: a session
+    /// that was given up meanwhile ends, although the server still had it.
+    pub(super) fn renewed(&self, session: SessionId) -> bool {
         let now = self.clock.monotonic();
         let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(held) = sessions.get_mut(&session) {
-            held.until = held.until.max(now + held.length);
-        }
+        let held = sessions.get_mut(&session).filter(|held| held.client.is_some());
+        held.map(|held| held.until = held.until.max(now + held.length)).is_some()
     }
 
     /// When a session is to end; `None` when it has. Ends it if that is now.

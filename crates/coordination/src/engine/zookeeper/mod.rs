@@ -119,8 +119,7 @@ impl ZooKeeper {
         let client = self.link.session(session).await?;
         let answer = client.sync(self.link.root()).await;
         answer.map_err(|fault| self.link.session_fault(&fault, session))?;
-        self.link.renewed(session);
-        Ok(())
+        if self.link.renewed(session) { Ok(()) } else { Err(Error::SessionOver { session }) }
     }
 }
 

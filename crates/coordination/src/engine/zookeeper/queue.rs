@@ -124,6 +124,10 @@ impl ZooKeeper {
                 self.seen.remove(token);
                 Err(Error::Busy { name: queue.clone(), holder })
             }
+            None if !still_there(client, &node, own, before).await.map_err(fault)? => {
+                self.seen.remove(token);
+                Err(self.link.unavailable("the new entry is gone"))
+            }
             ahead => Ok(Place { token, ahead, depth }),
         }
     }
@@ -165,6 +169,10 @@ impl ZooKeeper {
         };
         let before = before(&children, own);
         let (depth, ahead) = self.ahead(&client, &path, own.mode, before).await.map_err(fault)?;
+        if ahead.is_none() && !still_there(&client, &node, own, before).await.map_err(fault)? {
+            self.seen.remove(token);
+            return Err(over());
+        }
         Ok(Place { token, ahead, depth })
     }
 
@@ -405,6 +413,21 @@ async fn present(client: &Client, path: &str) -> Result<(Vec<Child>, i64), Fault
         Err(Fault::NoNode) => Ok((Vec::new(), 0)),
         Err(fault) => Err(fault),
     }
+}
+
+/// Whether an entry whose turn it seems to be is in the queue. If some stood before it when the queue
+/// was read, they have left since, and it may have left before them: it is looked for once more, and
+/// was first in the queue if it is still there.
+async fn still_there(
+    client: &Client,
+    node: &str,
+    own: &Child,
+    before: &[Child],
+) -> Result<bool, Fault> {
+    if !before.iter().any(|child| own.mode.waits_for(child.mode)) {
+        return Ok(true);
+    }
+    Ok(client.check_stat(node).await?.is_some())
 }
 
 /// Those that were there before an entry.
