@@ -1,7 +1,7 @@
 //! What the network does to an engine without closing anything: one direction that is cut, requests
 //! that arrive when nobody waits for them any more, connections that have died in silence. The same
 //! is asked of each engine that has a server of its own kind.
-#![cfg(all(feature = "postgres", feature = "redis", feature = "zookeeper"))]
+#![cfg(all(feature = "etcd", feature = "postgres", feature = "redis", feature = "zookeeper"))]
 #![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
 #[path = "support/proxy.rs"]
@@ -13,16 +13,17 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use proxy::{Direction, Proxy};
-use steadfast_coordination::client::{Client, Patience};
-use steadfast_coordination::engine::{postgres, redis, zookeeper};
-use steadfast_coordination::port::{Coordinator, Error, Mode, Name, Request, SessionId};
 use steadfast_coordination::Options;
+use steadfast_coordination::client::{Client, Patience};
+use steadfast_coordination::engine::{etcd, postgres, redis, zookeeper};
+use steadfast_coordination::port::{Coordinator, Error, Mode, Name, Request, SessionId};
 use steadfast_time::{Clock, Uuid};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Etcd,
     Postgres,
     Redis,
     ZooKeeper,
@@ -31,6 +32,7 @@ enum Kind {
 impl Kind {
     const fn variable(self) -> &'static str {
         match self {
+            Self::Etcd => "STEADFAST_ETCD",
             Self::Postgres => "STEADFAST_POSTGRES",
             Self::Redis => "STEADFAST_REDIS",
             Self::ZooKeeper => "STEADFAST_ZOOKEEPER",
@@ -41,13 +43,17 @@ impl Kind {
     /// with ticks of two seconds has none below four.
     const fn length(self) -> Duration {
         match self {
-            Self::Postgres | Self::Redis => Duration::from_secs(3),
+            Self::Etcd | Self::Postgres | Self::Redis => Duration::from_secs(3),
             Self::ZooKeeper => Duration::from_secs(12),
         }
     }
 
     async fn connect(self, url: &str) -> Arc<dyn Coordinator> {
         match self {
+            Self::Etcd => {
+                let options = etcd::Options::new([url.trim_start_matches("http://")]);
+                Arc::new(etcd::Etcd::connect(options, Clock::system()).await.unwrap())
+            }
             Self::Postgres => Arc::new(postgres::Postgres::connect(url).await.unwrap()),
             Self::Redis => Arc::new(redis::Redis::connect(url).await.unwrap()),
             Self::ZooKeeper => {
@@ -255,6 +261,7 @@ macro_rules! cuts {
 }
 
 cuts! {
+    etcd_engine: Kind::Etcd;
     postgres_engine: Kind::Postgres;
     redis_engine: Kind::Redis;
     zookeeper_engine: Kind::ZooKeeper;

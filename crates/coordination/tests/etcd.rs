@@ -352,14 +352,20 @@ async fn credentials_are_checked_and_never_shown() {
     if timeout(LONG, gone).await.unwrap().is_err() {
         timeout(LONG, etcd.gone(&queue, token)).await.unwrap().unwrap();
     }
-    // The tokens expire while the connection stays: what an operator does to all of them by
-    // changing anything about the users.
+    // The tokens end while the connection stays.
     let fresh = etcd.open(20 * SECOND).await.unwrap().session;
-    let mut root = vec!["--user", "root:rootpw"];
-    root.extend(["role", "add", "another"]);
-    server.etcdctl(&root);
+    end_tokens(&server, "another");
     let token = etcd.enter(&queue, request(fresh, Mode::Exclusive, b"")).await.unwrap().token;
     etcd.leave(&queue, token).await.unwrap();
+}
+
+/// Ends all tokens of the user `me`, as an operator does who deletes one of that user's roles.
+fn end_tokens(server: &Cluster, role: &str) {
+    for command in
+        [&["role", "add", role][..], &["user", "grant-role", "me", role], &["role", "delete", role]]
+    {
+        server.etcdctl(&[&["--user", "root:rootpw"], command].concat());
+    }
 }
 
 /// All tokens of a user end at once while many ask: nobody may be told to go away for it.
@@ -399,13 +405,7 @@ async fn tokens_that_end_under_many_calls_refuse_nobody() {
     }));
     let changing = async {
         for round in 0..5 {
-            let role = format!("other{round}");
-            let change = ["--user", "root:rootpw", "role", "add", &role].map(str::to_owned);
-            // What an operator does: any change to users or roles ends every token.
-            let server = &server;
-            tokio::task::block_in_place(|| {
-                server.etcdctl(&change.each_ref().map(String::as_str));
-            });
+            tokio::task::block_in_place(|| end_tokens(&server, &format!("other{round}")));
             tokio::time::sleep(SECOND / 2).await;
         }
         done.store(true, std::sync::atomic::Ordering::Relaxed);

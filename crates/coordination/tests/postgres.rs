@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::join_all;
-use servers::{VARIABLE, connect, name, options, request, shared, sql};
+use servers::{VARIABLE, name, options, request, shared, sql};
 use steadfast_coordination::conformance::{Check, Subject};
 use steadfast_coordination::engine::postgres::{Options, Postgres};
 use steadfast_coordination::port::{Coordinator, Error};
@@ -287,6 +287,7 @@ async fn pairs_per_second() {
     for (tasks, connections) in [(1, 1), (64, 4), (64, 8), (64, 16), (64, 32)] {
         let mut options = options(&url);
         options.connections = connections;
+        let schema = options.schema.clone();
         let postgres = Postgres::connect_with(options).await.unwrap();
         let until = clock.monotonic() + 2 * SECOND;
         let running = (0..tasks).map(|_| {
@@ -304,6 +305,7 @@ async fn pairs_per_second() {
         });
         let pairs: u32 = join_all(running).await.into_iter().map(Result::unwrap).sum();
         eprintln!("{tasks} tasks, {connections} connections: {} pairs/s", pairs / 2);
+        sql(&url, &format!("DROP SCHEMA {schema} CASCADE")).await;
     }
 }
 
@@ -312,6 +314,7 @@ async fn a_waiter_hears_of_a_release_from_another_client_at_once() {
     let Some(url) = shared(VARIABLE) else { return };
     let mut options = options(&url);
     options.poll = 20 * SECOND;
+    let schema = options.schema.clone();
     let one = Postgres::connect_with(options.clone()).await.unwrap();
     let other = Postgres::connect_with(options).await.unwrap();
     let queue = name("heard");
@@ -328,5 +331,5 @@ async fn a_waiter_hears_of_a_release_from_another_client_at_once() {
         let both = async { futures::join!(waiting, leaving) };
         clock.timeout(2 * SECOND, both).await.unwrap().0.unwrap();
     }
-    drop(connect(&url).await);
+    sql(&url, &format!("DROP SCHEMA {schema} CASCADE")).await;
 }

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use servers::{Server, VARIABLE, connect, name, options, request, shared, sql};
 use futures::future::join_all;
+use servers::{Server, VARIABLE, connect, name, options, request, shared, sql};
 use steadfast_coordination::engine::postgres::Postgres;
 use steadfast_coordination::port::{Coordinator, Error, Name};
 use steadfast_time::Clock;

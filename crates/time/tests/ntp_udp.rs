@@ -10,7 +10,7 @@ use std::time::Duration;
 use steadfast_time::ntp::packet::{Mode, NtpTime, Packet};
 use steadfast_time::ntp::{Error, Options, Poller, Refused, Servers, Udp};
 use steadfast_time::wall::Status;
-use steadfast_time::{Clock, Offset, Timestamp};
+use steadfast_time::{Clock, Interval, Monotonic, Offset, Sleep, Source, Timestamp};
 
 /// An NTP server that is `ahead` of this machine, for as long as it lives.
 struct Server {
@@ -171,4 +171,33 @@ async fn an_answer_that_was_not_asked_for_is_passed_over() {
     let sample = servers.ask(0, &Clock::system(), 200).await.unwrap();
     assert!(sample.offset.abs() < Duration::from_secs(5), "{sample:?}");
     forger.join().unwrap();
+}
+
+/// A clock whose reader is preempted right after each look at the date.
+struct Preempted(Clock);
+
+impl Source for Preempted {
+    fn monotonic(&self) -> Monotonic {
+        self.0.monotonic()
+    }
+
+    #[allow(clippy::disallowed_methods, reason = "a thread that does not run is what is tested")]
+    fn interval(&self) -> Interval {
+        let interval = self.0.interval();
+        std::thread::sleep(Duration::from_millis(30));
+        interval
+    }
+
+    fn sleep_until(&self, deadline: Monotonic) -> Sleep {
+        self.0.sleep_until(deadline)
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_is_preempted_while_it_asks_admits_a_larger_error() {
+    let server = Server::honest();
+    let clock = Clock::new(Arc::new(Preempted(Clock::system())));
+    let sample = udp(&[&server]).ask(0, &clock, 200).await.unwrap();
+    // Both are the same clock.
+    assert!(sample.offset.abs() <= sample.error(), "{sample:?}");
 }

@@ -132,8 +132,7 @@ fn a_jump_puts_out_and_the_new_time_is_as_good_as_the_old() {
 
 #[test]
 fn an_offset_that_nobody_bounds_is_no_panic() {
-    let options =
-        Options { max_offset: Duration::MAX, tolerated_share: 1.0, ..Options::default() };
+    let options = Options { max_offset: Duration::MAX, tolerated_share: 1.0, ..Options::default() };
     let far = Observation { reference: Some(apart(i64::MAX, 0)), ..good(0) };
     assert_eq!(Health::new(options).unwrap().observe(&far), None);
 }

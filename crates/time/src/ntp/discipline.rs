@@ -16,12 +16,6 @@ use crate::interval::{Interval, Offset, drift};
 use crate::timestamp::Timestamp;
 use crate::wall::{Estimate, Reading, Status, Uncertainty};
 
-/// How far the machine's wall and monotonic clocks may part without drift: reading the two is not
-/// one step, and between them the thread may be preempted. They also part by what the machine's
-/// own NTP service slews, at most 500 ppm.
-const PARTED: Duration = Duration::from_millis(20);
-const SLEW_PPM: u32 = 500;
-
 /// A point from which dates are counted.
 #[derive(Clone, Copy, Debug)]
 struct Anchor {
@@ -77,10 +71,9 @@ impl Uncertainty for Ntp {
         let anchor = *self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         let since = reading.monotonic - anchor.reading.monotonic;
         let counted: Timestamp = anchor.reading.wall + since;
-        let parted = Offset::between(reading.wall, counted).abs();
+        let parted = reading.parted_since(anchor.reading);
         let error = anchor.error + drift(self.drift_ppm, since);
-        let disrupted = parted > PARTED + drift(SLEW_PPM, since);
-        let (error, status) = if disrupted {
+        let (error, status) = if !parted.is_zero() {
             (error.saturating_add(parted), Status::Disrupted)
         } else if since > anchor.fresh_for {
             (error, Status::FreeRunning)

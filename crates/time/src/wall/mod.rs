@@ -18,6 +18,7 @@ mod assumed;
 pub mod kernel;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,7 +26,7 @@ pub use assumed::{Assumed, DEFAULT_ERROR};
 pub use kernel::Kernel;
 
 use crate::clock::{Clock, Monotonic, Sleep, Source};
-use crate::interval::Interval;
+use crate::interval::{Interval, Offset, drift};
 use crate::timestamp::Timestamp;
 
 /// What the error bound of a clock rests on. The names follow AWS ClockBound's.
@@ -50,6 +51,23 @@ pub struct Reading {
     pub monotonic: Monotonic,
     /// The wall clock, as it is.
     pub wall: Timestamp,
+}
+
+/// How far a machine's wall and monotonic clocks may part without a step: reading the two is not
+/// one, and between them the thread may be preempted. They also part by what the machine's own NTP
+/// service slews, at most 500 ppm.
+const PARTED: Duration = Duration::from_millis(20);
+const SLEW_PPM: u32 = 500;
+
+impl Reading {
+    /// How far the wall clock has gone more or less than the monotonic one since an earlier reading,
+    /// if that is more than slewing and preemption explain; else zero.
+    pub(crate) fn parted_since(&self, earlier: Self) -> Duration {
+        let since = self.monotonic - earlier.monotonic;
+        let parted = Offset::between(self.wall, earlier.wall + since).abs();
+        let explained = PARTED.saturating_add(drift(SLEW_PPM, since));
+        if parted > explained { parted } else { Duration::ZERO }
+    }
 }
 
 /// The date with its bound, and what that rests on.

@@ -117,9 +117,9 @@ impl Pool {
 
     /// What to say when no member can be used: refused only if all refuse.
     fn unreachable(&self, failures: Vec<(usize, Failure)>) -> Error {
-        let refused = failures.iter().all(|(_, failure)| {
-            matches!(failure, Failure::Refused(_) | Failure::Anonymous)
-        });
+        let refused = failures
+            .iter()
+            .all(|(_, failure)| matches!(failure, Failure::Refused(_) | Failure::Anonymous));
         let reasons: Vec<String> = failures
             .into_iter()
             .map(|(index, failure)| {

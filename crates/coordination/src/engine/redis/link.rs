@@ -46,7 +46,10 @@ impl Unanswered {
     }
 
     fn is_longer(&self, now: Monotonic, limit: Duration) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|since| now - since > limit)
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some_and(|since| now - since > limit)
     }
 }
 

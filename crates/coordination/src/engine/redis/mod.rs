@@ -61,8 +61,8 @@ use crate::port::{
     Place, Register, Request, SessionId,
 };
 
-pub(crate) use self::options::client;
 pub use self::options::Options;
+pub(crate) use self::options::client;
 
 const ENGINE: &str = "redis";
 

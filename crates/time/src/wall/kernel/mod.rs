@@ -7,6 +7,11 @@
 //!
 //! A correction that is still being slewed is error too, and is added.
 //!
+//! Whoever sets the clock by hand takes the kernel's bound away with it, and the last one is about
+//! the clock as it was before. So the wall clock is held against the monotonic one: when the two
+//! part by more than drift explains, the kernel is asked at once, and as long as it has no new
+//! bound, the step is a part of the error ([`Status::Disrupted`]).
+//!
 //! Limits: systemd-timesyncd sets the error to zero at each synchronisation, since it measures none;
 //! [`Options::floor`] stands in for what it does not know. A machine whose clock nobody
 //! synchronises is refused ([`Error::Unsynchronized`]) instead of given a made-up bound: configure
@@ -103,8 +108,8 @@ pub struct Kernel {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     bound: Duration,
-    /// When `bound` held; unknown until the first estimate.
-    at: Option<Monotonic>,
+    /// The clocks when `bound` held; unknown until the first estimate.
+    at: Option<Reading>,
     /// When the kernel was asked last.
     asked: Option<Monotonic>,
     status: Status,
@@ -140,22 +145,33 @@ impl Uncertainty for Kernel {
     fn estimate(&self, reading: Reading) -> Estimate {
         let now = reading.monotonic;
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.asked.is_none_or(|asked| now - asked >= self.options.refresh) {
+        let due = held.asked.is_none_or(|asked| now - asked >= self.options.refresh);
+        if due || held.stepped(reading) > Duration::ZERO {
             held.asked = Some(now);
             match (self.read)() {
                 Ok(answer) if answer.synchronized => {
                     held.bound = answer.bound();
-                    held.at = Some(now);
+                    held.at = Some(reading);
                     held.status = Status::Synchronized;
                 }
                 // The last good answer goes on growing.
                 Ok(_) | Err(_) => held.status = Status::FreeRunning,
             }
         }
-        let since = now - *held.at.get_or_insert(now);
+        let stepped = held.stepped(reading);
+        let since = now - held.at.get_or_insert(reading).monotonic;
         let error = held.bound + drift(self.options.drift_ppm, since);
-        let interval = Interval::around(reading.wall, error.max(self.options.floor));
-        Estimate { interval, status: held.status }
+        let interval =
+            Interval::around(reading.wall, error.max(self.options.floor).saturating_add(stepped));
+        let status = if stepped.is_zero() { held.status } else { Status::Disrupted };
+        Estimate { interval, status }
+    }
+}
+
+impl Held {
+    /// How far the wall clock has been set off since the bound held; zero for what drift explains.
+    fn stepped(&self, reading: Reading) -> Duration {
+        self.at.map(|at| reading.parted_since(at)).unwrap_or_default()
     }
 }
 
@@ -208,6 +224,37 @@ mod tests {
         sim.run_for(Duration::from_secs(100));
         assert_eq!(clock.interval().error(), Duration::from_millis(53), "3 ms + 500 ppm of 100 s");
         assert_eq!(clock.status(), Status::FreeRunning);
+    }
+
+    /// `date -s` makes the kernel say "unsynchronized", and its last bound was about another clock.
+    #[test]
+    fn a_clock_that_was_set_by_hand_is_not_believed_to_the_old_bound() {
+        let mut sim = Simulation::new(1);
+        let answer = Arc::new(Mutex::new(discipline(20, true)));
+        let asked = Arc::clone(&answer);
+        let read: Read = Box::new(move || Ok(*asked.lock().unwrap()));
+        let kernel = Kernel::reading(Options::default(), read).unwrap();
+        let host = sim.sim_clock();
+        let clock = host.clock().disciplined(Arc::new(kernel));
+        assert!(clock.interval().contains(host.true_now()));
+        sim.run_for(Duration::from_millis(100));
+        for step in [-3_600_000_000, 7_200_000_000] {
+            host.jump_wall(step);
+            *answer.lock().unwrap() = discipline(16_000, false);
+            for _ in 0..5 {
+                let interval = clock.interval();
+                assert!(interval.contains(host.true_now()), "{interval}");
+                assert_eq!(clock.status(), Status::Disrupted);
+                sim.run_for(Duration::from_millis(700));
+            }
+        }
+        // The service has set it right, and says so.
+        host.jump_wall(-3_600_000_000);
+        *answer.lock().unwrap() = discipline(20, true);
+        sim.run_for(Duration::from_secs(1));
+        assert_eq!(clock.interval().error(), Duration::from_millis(20));
+        assert_eq!(clock.status(), Status::Synchronized);
+        assert!(clock.interval().contains(host.true_now()));
     }
 
     #[test]
