@@ -62,6 +62,7 @@ use crate::port::{
 };
 
 pub use self::options::Options;
+#[cfg(feature = "redlock")]
 pub(crate) use self::options::client;
 
 const ENGINE: &str = "redis";
