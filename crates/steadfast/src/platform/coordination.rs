@@ -148,7 +148,7 @@ pub async fn connect(url: &str, clock: Clock) -> Result<Arc<dyn Coordinator>, En
     let scheme = url.split_once("://").map_or(url, |(scheme, _)| scheme);
     Ok(match scheme {
         "unix" => Arc::new(embedded::Remote::connect(url, clock).await?),
-        "etcd" => {
+        "etcd" | "etcds" => {
             let options: etcd::Options = url.parse().map_err(|error| refused("etcd", &error))?;
             Arc::new(etcd::Etcd::connect(options, clock).await?)
         }

@@ -16,7 +16,7 @@ pub enum Coordination {
 }
 
 /// The kinds of server, as the schemes of their URLs.
-pub const SCHEMES: [&str; 5] = ["unix", "etcd", "zookeeper", "postgres", "redis"];
+pub const SCHEMES: [&str; 6] = ["unix", "etcd", "etcds", "zookeeper", "postgres", "redis"];
 
 const EXPECTED: &str = "\"embedded\" or a URL such as \"unix:///run/steadfast/coordination.sock\", \
     \"etcd://a:2379,b:2379,c:2379\", \"zookeeper://a:2181,b:2181\", \"postgres://user@host/database\" \
