@@ -4,12 +4,14 @@
 //! while a listener is called. Every use of it looks at the clock and at the stalls first, so that
 //! a session that has run out is lost before anything else is decided.
 
+mod holdings;
+mod life;
+
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use futures::future::select;
 use steadfast_fencing::FencingToken;
 use steadfast_time::{Clock, Monotonic};
 use tokio::sync::Notify;
@@ -18,10 +20,8 @@ use super::Stalls;
 use super::debts::{Debt, Debts, Owed};
 use super::entry::Entry;
 use super::lease::Lease;
-use super::machine::{Change, Machine, Next};
-use super::patience::Patience;
+use super::machine::{Change, Machine};
 use crate::event::{Event, Listener, LossCause};
-use crate::limits::LATE_MAX;
 use crate::options::Options;
 use crate::port::{Coordinator, Error, Opened, SessionId};
 
@@ -196,266 +196,6 @@ impl Shared {
         state.later.changed = true;
     }
 
-    /// What the keeper has to do now.
-    pub(super) fn next(&self) -> Next {
-        self.with(|state, now| state.machine.next(now))
-    }
-
-    pub(super) fn opened(&self, answer: Result<Opened, Error>) {
-        self.with(|state, now| {
-            let answer = answer.map_err(|error| {
-                if !error.is_transient() {
-                    state.machine.unwant();
-                }
-                state.failed = (state.failed.0 + 1, Some(error));
-            });
-            let change = state.machine.opened(now, answer.ok());
-            if matches!(change, Some(Change::Useless(_))) {
-                state.failed.0 += 1;
-            }
-            self.apply(state, now, change);
-            self.look(state, now);
-            state.later.changed = true;
-        });
-    }
-
-    pub(super) fn renewed(&self, session: SessionId, answered: bool) {
-        self.with(|state, now| {
-            let change = state.machine.renewed(now, session, answered);
-            self.apply(state, now, change);
-        });
-    }
-
-    /// The server says that a session is over.
-    pub(super) fn session_over(&self, session: SessionId) {
-        self.lose(session, LossCause::Server);
-    }
-
-    fn lose(&self, session: SessionId, cause: LossCause) {
-        self.with(|state, now| {
-            let change = state.machine.lose(session, now, Some(cause));
-            self.apply(state, now, change);
-        });
-    }
-
-    pub(super) fn quarantine(&self, reason: &str) {
-        self.with(|state, now| {
-            if state.machine.quarantined().is_some_and(|before| **before == *reason) {
-                return;
-            }
-            let reason: Arc<str> = reason.into();
-            state.later.events.push(Event::Quarantined { reason: Arc::clone(&reason) });
-            let change = state.machine.quarantine(now, reason);
-            self.apply(state, now, change);
-            state.later.changed = true;
-        });
-    }
-
-    pub(super) fn readmit(&self) {
-        self.with(|state, _| {
-            if state.machine.readmit() {
-                state.later.events.push(Event::Readmitted);
-                state.later.wake = true;
-            }
-        });
-    }
-
-    /// Gives everything back, for good.
-    pub(super) fn close(&self) {
-        self.with(|state, now| {
-            if !state.machine.is_closed() {
-                let change = state.machine.close();
-                self.apply(state, now, change);
-                state.later.wake = true;
-                state.later.changed = true;
-            }
-        });
-    }
-
-    /// The keeper has ended.
-    pub(super) fn finish(&self) {
-        self.close();
-        self.with(|state, _| {
-            state.finished = true;
-            state.later.changed = true;
-        });
-    }
-
-    /// Completes when the keeper has ended.
-    pub(super) async fn finished(&self) {
-        loop {
-            let changed = self.changed.notified();
-            if self.with(|state, _| state.finished) {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    /// Whether a session can be relied on now.
-    pub(super) fn is_live(&self, lease: &Lease) -> bool {
-        if lease.loss().is_some() {
-            return false;
-        }
-        let now = self.clock.monotonic();
-        if now < lease.deadline() && !self.stalled(lease, now) {
-            return true;
-        }
-        self.with(|_, _| ());
-        lease.loss().is_none()
-    }
-
-    /// Completes when a session is lost, or one of its entries is and `entry` is among them.
-    pub(super) async fn lost(&self, lease: &Lease, entry: Option<&Entry>) {
-        loop {
-            let changed = lease.changed.notified();
-            if !self.is_live(lease) || entry.is_some_and(Entry::is_evicted) {
-                return;
-            }
-            select(std::pin::pin!(changed), self.clock.sleep_until(lease.deadline())).await;
-        }
-    }
-
-    /// A session that can be relied on, waited for until `end`. Without patience, the first failure
-    /// to open one counts.
-    pub(super) async fn lease(
-        &self,
-        patience: Patience,
-        end: Option<Monotonic>,
-    ) -> Result<Arc<Lease>, NoSession> {
-        let before = self.with(|state, _| state.failed.0);
-        loop {
-            let changed = self.changed.notified();
-            let answer = self.with(|state, now| {
-                if let Some(error) = state.refusal() {
-                    return Some(Err(NoSession::Never(error)));
-                }
-                if let Some(lease) = &state.lease {
-                    return Some(Ok(Arc::clone(lease)));
-                }
-                if state.failed.0 > before
-                    && let Some(error) = &state.failed.1
-                {
-                    if !error.is_transient() {
-                        return Some(Err(NoSession::Never(error.clone())));
-                    }
-                    if patience == Patience::Try {
-                        return Some(Err(NoSession::Late(Some(error.clone()))));
-                    }
-                }
-                if end.is_some_and(|end| now >= end) {
-                    return Some(Err(NoSession::Late(state.failed.1.clone())));
-                }
-                if state.machine.want() {
-                    state.later.wake = true;
-                }
-                None
-            });
-            if let Some(answer) = answer {
-                return answer;
-            }
-            match end {
-                Some(end) => {
-                    select(std::pin::pin!(changed), self.clock.sleep_until(end)).await;
-                }
-                None => changed.await,
-            }
-        }
-    }
-
-    /// It is an entry's turn, if its session can be relied on at this moment: the answer that said
-    /// so may be old.
-    pub(super) fn hold(&self, entry: &Arc<Entry>, token: FencingToken) -> bool {
-        self.with(|state, now| {
-            let live = entry.lease.loss().is_none();
-            #[cfg(test)]
-            let live = live || self.trusting.load(std::sync::atomic::Ordering::Relaxed);
-            if live {
-                entry.hold(now);
-                state.held.insert(token, Arc::clone(entry));
-            }
-            live
-        })
-    }
-
-    /// Its owner gives an entry back. Says whether it was still held.
-    pub(super) fn give_back(&self, entry: &Entry) -> bool {
-        self.with(|state, now| state.give_back(entry, now))
-    }
-
-    /// Its owner is gone, and the server may still have the entry.
-    pub(super) fn owe(&self, entry: &Arc<Entry>) {
-        self.with(|state, now| {
-            state.give_back(entry, now);
-            self.leave_later(state, now, entry, None);
-        });
-    }
-
-    /// An entry has left, but an earlier request for it may still be on the way: one that arrives
-    /// after the leaving makes it anew, so it is looked for again. `before` is the pause after which
-    /// it was looked for last; when that was so long that nothing can still be on the way, the doubt
-    /// is at its end.
-    pub(super) fn doubt(&self, entry: &Arc<Entry>, before: Option<Duration>) {
-        let again = match before {
-            None => self.options.call_limit(),
-            // The pauses before this one were as long together.
-            Some(before) if before >= LATE_MAX / 2 => return,
-            Some(before) => before * 2,
-        };
-        self.with(|state, now| self.leave_later(state, now, entry, Some(again)));
-    }
-
-    fn leave_later(
-        &self,
-        state: &mut State,
-        now: Monotonic,
-        entry: &Arc<Entry>,
-        again: Option<Duration>,
-    ) {
-        let gone = entry.is_evicted() && !entry.is_doubtful();
-        if !gone && entry.lease.loss().is_none() {
-            let not_before = again.map_or(now, |pause| now + pause);
-            let debt = Debt::Leave { entry: Arc::clone(entry), again };
-            if state.debts.add(Owed { debt, failures: 0, not_before }) {
-                let session = entry.lease.session;
-                let change = state.machine.lose(session, now, Some(LossCause::Releases));
-                self.apply(state, now, change);
-            }
-            state.later.wake = true;
-        }
-    }
-
-    /// Somebody else has taken an entry out of its queue.
-    pub(super) fn evict(&self, entry: &Entry) {
-        self.with(|state, now| {
-            if entry.lease.loss().is_some() {
-                return;
-            }
-            if let Some(token) = entry.token()
-                && state.held.remove(&token).is_some()
-            {
-                let held = entry.held(now);
-                state.later.report(entry, Event::Lost { name: entry.name.clone(), token, held });
-            }
-            entry.evict();
-            state.later.leases.push(Arc::clone(&entry.lease));
-            // Or the server has ended the session, which is worth knowing soon.
-            state.machine.doubt(now, entry.lease.session);
-            state.later.wake = true;
-        });
-    }
-
-    /// Some of the entries that are held and were not looked at since `before`; whoever asks looks
-    /// at them now.
-    pub(super) fn unseen(&self, before: Monotonic, limit: usize) -> Vec<Arc<Entry>> {
-        self.with(|state, now| {
-            let unseen = state.held.values().filter(|entry| entry.looked() <= before);
-            let unseen: Vec<_> = unseen.take(limit).cloned().collect();
-            unseen.iter().for_each(|entry| entry.look(now));
-            unseen
-        })
-    }
-
     /// Why nothing can be held at present, however long one waits.
     pub(super) fn refusal(&self) -> Option<Error> {
         self.with(|state, _| state.refusal())
@@ -466,29 +206,9 @@ impl Shared {
         self.with(|state, _| state.debts.closed_by())
     }
 
-    /// Whether an entry is held.
-    pub(super) fn is_held(&self, token: FencingToken) -> bool {
-        self.with(|state, _| state.held.contains_key(&token))
-    }
-
     /// Whether there is a session.
     pub(super) fn is_open(&self) -> bool {
         self.with(|state, _| state.lease.is_some())
-    }
-
-    /// Something that was owed has been tried; this is what remains of it.
-    pub(super) fn tried(&self, owed: Option<Owed>) {
-        self.with(|state, _| {
-            state.debts.tried();
-            let owed = owed.filter(|owed| match &owed.debt {
-                Debt::Leave { entry, .. } => entry.lease.loss().is_none(),
-                Debt::Close { .. } => true,
-            });
-            if let Some(owed) = owed {
-                // There was room for it before.
-                let _ = state.debts.add(owed);
-            }
-        });
     }
 
     /// What to say of a server that does not answer.
