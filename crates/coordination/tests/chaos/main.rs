@@ -39,7 +39,7 @@ use proxy::Direction;
 use rig::Fence;
 use rig::director::{Director, Done, Pauses, Until};
 use rig::engine::Kind;
-use rig::hub::Told;
+use rig::hub::{Known, Told};
 use rig::outcome::{Figures, Table};
 use rig::role::Again;
 use rig::run::{Plan, Working};
@@ -276,6 +276,9 @@ async fn broken_twin_without_a_fence_updates_are_lost() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_twin_a_server_that_forgets_gives_tokens_again() {
     let mut storm = Storm::start(Kind::Embedded, Fence::Full).await.unwrap();
+    // So many that those of a new beginning cannot miss them all.
+    let many = |known: &Known| (known.storage.tokens() >= 30).then_some(());
+    assert!(storm.working.hub.until(BACK_MAX, many).await.is_some(), "too slow");
     assert_eq!(storm.working.hub.known().storage.shared_tokens, 0);
     storm.server.kill();
     std::fs::remove_dir_all(storm.out.path().join("data")).unwrap();

@@ -96,6 +96,11 @@ impl Storage {
         }
     }
 
+    /// How many tokens have been presented.
+    pub fn tokens(&self) -> usize {
+        self.holders.len()
+    }
+
     pub fn value(&self) -> &[Operation] {
         &self.value
     }
