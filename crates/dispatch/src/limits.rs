@@ -100,3 +100,19 @@ pub const ADMISSION_WAITS_MAX: u32 = 4_096;
 /// How long one of them waits at most. The order service has 350 ms; what is left then is still
 /// ten times what a write takes.
 pub const ADMISSION_WAIT_MAX: Duration = Duration::from_millis(250);
+
+/// Heartbeats of a dispatcher in the length of a lease. Each is a write, beside the renewals.
+pub const BEATS_PER_LEASE: u32 = 3;
+
+/// Heartbeats in a row without which a dispatcher is suspected: about when its lease would end if it
+/// had stopped altogether, which is when others could use its zones and not before.
+pub const BEATS_MISSED_MAX: u32 = 3;
+
+/// Zones that a dispatcher hands over at once; the others are dispatched as ever until it is their
+/// turn. Together with one exchange each, some hundred zones change hands within a second.
+pub const ZONES_RETURNED_AT_ONCE: usize = 32;
+
+/// Requests for zones' leases that a dispatcher takes back before it rests for as long as its client
+/// waits between two questions. The client gives its session up when it owes the server more than a
+/// thousand releases.
+pub const ZONES_WITHDRAWN_AT_ONCE: usize = 256;

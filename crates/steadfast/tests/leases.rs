@@ -13,6 +13,8 @@ use support::http::{Client, JSON, Reply};
 use support::process::{Home, Server, steadfast};
 use support::{BENTO, millis, pause};
 
+/// The lead that every platform of an engine campaigns for.
+const RELAY: &str = "relay";
 const ZONE: &str = "zone/default";
 
 /// How long a change may take to be seen on a busy machine.
@@ -162,13 +164,13 @@ async fn the_next_in_line_has_it_at_once_and_the_queue_is_shown_in_order() {
         home.configure(&format!("coordination = {address:?}\n"));
     }
     let first = homes[0].start().await;
-    let held = until(&first, ZONE, |lease| lease["holder"].is_string()).await;
+    let held = until(&first, RELAY, |lease| lease["holder"].is_string()).await;
     let second = homes[1].start().await;
-    let queue = until(&second, ZONE, |lease| lease["waiting"] == 1).await;
+    let queue = until(&second, RELAY, |lease| lease["waiting"] == 1).await;
     assert_eq!(token(&queue), token(&held));
     let at = ["--url", address];
-    assert_eq!(document(&at, &["show", ZONE]).await, queue);
-    let shown = leases(&at, &["show", ZONE]).await.stdout;
+    assert_eq!(document(&at, &["show", RELAY]).await, queue);
+    let shown = leases(&at, &["show", RELAY]).await.stdout;
     let turns: Vec<&str> =
         shown.lines().skip(2).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(turns, ["holds", "waits"], "{shown}");
@@ -177,17 +179,17 @@ async fn the_next_in_line_has_it_at_once_and_the_queue_is_shown_in_order() {
 
     // Somebody who waits has nothing to give back.
     let waits = next["token"].to_string();
-    let refused = leases(&at, &["release", ZONE, "--yes", "--token", &waits]).await;
+    let refused = leases(&at, &["release", RELAY, "--yes", "--token", &waits]).await;
     assert_eq!(refused.code, Some(1), "{}", refused.stderr);
     let holds = held["token"].to_string();
-    let done = document(&at, &["release", ZONE, "--yes", "--token", &holds]).await;
+    let done = document(&at, &["release", RELAY, "--yes", "--token", &holds]).await;
     assert_eq!(
         (&done["released"]["token"], &done["now"]["token"]),
         (&held["token"], &next["token"])
     );
     // The one who lost it stands in line again.
-    let queue = until(&first, ZONE, |lease| lease["waiting"] == 1).await;
-    assert_eq!(queue["holder"], next["value"]);
+    let queue = until(&first, RELAY, |lease| lease["waiting"] == 1).await;
+    assert_eq!(queue["token"], next["token"]);
     for (server, home) in [first, second].into_iter().zip(&homes) {
         assert_eq!(server.stop(SOON).await.unwrap().code(), Some(0), "{}", home.log());
     }

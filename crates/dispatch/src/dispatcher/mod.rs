@@ -12,6 +12,10 @@
 //! journal in the transaction that makes the offers. What is kept here only makes it likely
 //! that they pass.
 //!
+//! Dispatchers share the zones: each asks for the leases of those that the consistent-hash ring of
+//! the live ones assigns to it, and hands over those that it assigns to others. Again that is only who
+//! asks; a zone's lease and its fence decide.
+//!
 //! One write per zone is under way at a time. Orders that come in meanwhile are offered in the
 //! next, so that under load one write carries many offers.
 
@@ -19,7 +23,9 @@ mod follow;
 mod leases;
 mod offer;
 mod planner;
+mod presence;
 mod run;
+mod territory;
 
 pub use planner::{Inline, Planner};
 pub use run::{Dispatcher, Ticker};

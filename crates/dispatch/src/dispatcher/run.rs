@@ -77,14 +77,16 @@ impl Ticker {
 }
 
 impl Dispatcher {
-    /// A dispatcher that holds the zones by the leases of a coordination client, whose keeper has to
-    /// run beside it.
+    /// A dispatcher that holds zones by the leases of a coordination client, whose keeper has to
+    /// run beside it: its share of them, with others of its kind beside it, and else all.
     #[must_use]
     pub fn new(services: &Services, client: Client) -> Self {
         let core = Arc::clone(&services.core.0);
         let (sender, ticks) = mpsc::channel(1);
+        // Another one for each life: two dispatchers may share a process, and even a session.
+        let name = core.ids.next(core.clock.now()).to_string();
         Self {
-            leases: ZoneLeases::new(client),
+            leases: ZoneLeases::new(client, name),
             core,
             seen: None,
             rounds: BTreeMap::new(),
@@ -135,7 +137,7 @@ impl Dispatcher {
         };
         let mut feed = core.journal.follow(seen);
         loop {
-            self.leases.want(core.board().zones().map(|(id, _)| id));
+            self.leases.settle(&core.board());
             self.dispatch();
             let mut sleep = core.clock.sleep_until(self.wakes_at()).fuse();
             let mut notified = std::pin::pin!(core.wake.notified().fuse());
@@ -164,6 +166,8 @@ impl Dispatcher {
                 zone.dirty = true;
             }
             Change::Lost { zone } => board.zone_mut(&zone).token = None,
+            // Done before anything else.
+            Change::Unsettled => {}
         }
     }
 
