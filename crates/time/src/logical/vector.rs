@@ -4,7 +4,7 @@
 //! ([`Causality::Concurrent`]), which is when two versions of a value are a conflict.
 //!
 //! The price is an entry per node that ever wrote. The number of nodes is bounded, and a node too
-//! many is refused ([`Full`]). Entries are never pruned: a vector that has forgotten a node may
+//! many is refused ([`Error::Full`]). Entries are never pruned: a vector that has forgotten a node may
 //! compare as concurrent with its own descendant (a conflict out of nothing), or as older than
 //! something it has not seen, and the newer value is lost.
 
