@@ -53,9 +53,8 @@ pub use session::{Session, SessionLost};
 pub use stall::Stalls;
 
 use crate::event::{Event, Listener};
-use crate::limits::VALUE_BYTES_MAX;
 use crate::options::{Invalid, Options};
-use crate::port::{Coordinator, Error, Mode, Name};
+use crate::port::{self, Coordinator, Error, Mode, Name};
 use shared::{NoSession, Shared};
 use turn::Attempt;
 
@@ -283,9 +282,5 @@ impl std::fmt::Debug for Client {
 }
 
 fn check_value(value: &[u8]) -> Result<(), Error> {
-    let (bytes, limit) = (value.len(), VALUE_BYTES_MAX);
-    if bytes > limit {
-        return Err(Error::TooLarge { what: "the value of an entry", bytes, limit });
-    }
-    Ok(())
+    port::check_value("the value of an entry", value)
 }

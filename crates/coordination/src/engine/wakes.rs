@@ -9,12 +9,20 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::future::{Either, select};
 use steadfast_fencing::FencingToken;
+use steadfast_time::Clock;
 use tokio::sync::Notify;
 
 /// The longest time after which those who wait ask again. With that they also tell the server that
 /// somebody waits, which it remembers for at least 30 seconds; whoever asks more seldom is not told.
 pub(crate) const POLL_MAX: Duration = Duration::from_secs(20);
+
+/// How often is asked while no notices come in.
+const POLL_UNHEARD: Duration = Duration::from_millis(250);
+
+/// No two questions of one wait come closer together, whatever is due.
+const POLL_MIN: Duration = Duration::from_millis(10);
 
 /// What somebody waits for: an entry to go, or (without a token) any change of the queue.
 type Key = (Arc<str>, Option<u64>);
@@ -72,7 +80,7 @@ impl Wakes {
     }
 
     /// Whether notices come in.
-    pub(crate) fn is_listening(&self) -> bool {
+    fn is_listening(&self) -> bool {
         self.lock().listening
     }
 }
@@ -87,8 +95,17 @@ pub(crate) struct Wake {
 
 impl Wake {
     /// Completes at the first notice since the last time.
-    pub(crate) async fn woken(&self) {
+    async fn woken(&self) {
         self.notify.notified().await;
+    }
+
+    /// Waits for a notice, or until it is time to ask again anyway: every `poll`, more often while
+    /// nothing is heard, and just after something is due. Says whether it was a notice.
+    pub(crate) async fn news(&self, clock: &Clock, poll: Duration, due: Option<Duration>) -> bool {
+        let poll = if self.wakes.is_listening() { poll } else { POLL_UNHEARD.min(poll) };
+        let due = due.map_or(poll, |due| (due + Duration::from_millis(1)).max(POLL_MIN).min(poll));
+        let woken = std::pin::pin!(self.woken());
+        matches!(select(woken, clock.sleep(due)).await, Either::Left(_))
     }
 }
 

@@ -44,6 +44,8 @@ pub use capability::{Answer, Capabilities, Notification};
 pub use error::Error;
 pub use name::{Name, NameError};
 
+use crate::limits::VALUE_BYTES_MAX;
+
 /// A session, as its engine numbers it. Never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -260,4 +262,10 @@ pub trait Coordinator: Send + Sync + 'static {
         expected: Option<u64>,
         value: &'a [u8],
     ) -> BoxFuture<'a, Result<u64, Error>>;
+}
+
+/// Refuses a value that is too large, so that it is not even sent. `what` names it.
+pub(crate) const fn check_value(what: &'static str, value: &[u8]) -> Result<(), Error> {
+    let (bytes, limit) = (value.len(), VALUE_BYTES_MAX);
+    if bytes > limit { Err(Error::TooLarge { what, bytes, limit }) } else { Ok(()) }
 }

@@ -4,8 +4,8 @@ use std::future::Future;
 
 use super::ask::Ask;
 use crate::engine::machine::Output;
-use crate::limits::{LENGTH_MAX, LENGTH_MIN, VALUE_BYTES_MAX};
-use crate::port::{Answer, Capabilities, Error, Notification};
+use crate::limits::{LENGTH_MAX, LENGTH_MIN};
+use crate::port::{Answer, Capabilities, Error, Notification, check_value};
 
 /// Whom to ask.
 pub(super) trait Service: Send + Sync {
@@ -33,10 +33,7 @@ pub(super) const CAPABILITIES: Capabilities = Capabilities {
 
 /// What is too large is not even sent.
 pub(super) const fn fits(value: &[u8]) -> Result<(), Error> {
-    if value.len() <= VALUE_BYTES_MAX {
-        return Ok(());
-    }
-    Err(Error::TooLarge { what: "the value", bytes: value.len(), limit: VALUE_BYTES_MAX })
+    check_value("the value", value)
 }
 
 /// Implements the port for a [`Service`].

@@ -67,7 +67,7 @@ use self::pool::Pool;
 use self::proto::{RangeResponse, TxnRequest, TxnResponse, path};
 use self::seen::Seen;
 use self::watches::Watches;
-use crate::limits::{ETCD_SEEN_MAX, LENGTH_MAX, VALUE_BYTES_MAX};
+use crate::limits::{ETCD_SEEN_MAX, LENGTH_MAX};
 use crate::port::{
     Answer, Capabilities, Coordinator, Error, Listing, Name, Notification, Opened, Place, Register,
     Request, SessionId,
@@ -161,14 +161,6 @@ impl Etcd {
         let number = u64::try_from(revision).ok().and_then(FencingToken::new);
         number.ok_or_else(|| self.strange())
     }
-}
-
-fn fits(value: &[u8]) -> Result<(), Error> {
-    let bytes = value.len();
-    if bytes > VALUE_BYTES_MAX {
-        return Err(Error::TooLarge { what: "the value", bytes, limit: VALUE_BYTES_MAX });
-    }
-    Ok(())
 }
 
 impl Etcd {

@@ -10,9 +10,9 @@ use super::keys::Range;
 use super::proto::{DeleteRequest, PutRequest, RangeResponse, TxnResponse, filter, path};
 use super::seen::Sighting;
 use super::table::Wanted;
-use super::{Etcd, fits, txn};
+use super::{Etcd, txn};
 use crate::limits::ETCD_HISTORY_MAX;
-use crate::port::{Error, Mode, Name, Place, Request};
+use crate::port::{Error, Mode, Name, Place, Request, check_value};
 
 /// Entries ahead that are counted when an entry asks for its place.
 const COUNTED: i64 = 64;
@@ -66,7 +66,7 @@ impl Etcd {
         request: Request<'_>,
     ) -> Result<Place, Error> {
         let Request { session, id, mode, value, wait } = request;
-        fits(value)?;
+        check_value("the value of an entry", value)?;
         let over = || Error::SessionOver { session };
         let lease = i64::try_from(session.0).map_err(|_| over())?;
         let key = self.keys.entry(queue, mode, session, id);
@@ -164,7 +164,7 @@ impl Etcd {
         token: FencingToken,
         value: &[u8],
     ) -> Result<(), Error> {
-        fits(value)?;
+        check_value("the value of an entry", value)?;
         let over = || Error::Over { name: queue.clone(), token };
         let Sighting { key, .. } = self.find(queue, token).await?.ok_or_else(over)?;
         let create = i64::try_from(token.get()).map_err(|_| over())?;

@@ -1,8 +1,8 @@
 //! Registers: a key each, whose version is its mod revision.
 
 use super::proto::{RangeResponse, path};
-use super::{Etcd, fits, txn};
-use crate::port::{Error, Name, Register};
+use super::{Etcd, txn};
+use crate::port::{Error, Name, Register, check_value};
 
 impl Etcd {
     pub(super) async fn load_register(&self, register: &Name) -> Result<Option<Register>, Error> {
@@ -20,7 +20,7 @@ impl Etcd {
         expected: Option<u64>,
         value: &[u8],
     ) -> Result<u64, Error> {
-        fits(value)?;
+        check_value("the value of a register", value)?;
         let key = self.keys.register(register);
         // No key was ever changed at revision -1: what is not a version fits nothing.
         let expected =

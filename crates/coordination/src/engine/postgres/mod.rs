@@ -52,7 +52,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Either, select};
+use futures::future::BoxFuture;
 use steadfast_fencing::FencingToken;
 use tokio::task::AbortHandle;
 use tokio_postgres::Row;
@@ -62,21 +62,15 @@ use self::fault::{explain, unavailable};
 use self::pool::{Op, Pool};
 use self::schema::status;
 use super::wakes::{Wake, Wakes};
-use crate::limits::{LENGTH_MAX, POSTGRES_LENGTH_MIN, QUEUE_ENTRIES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{LENGTH_MAX, POSTGRES_LENGTH_MIN, QUEUE_ENTRIES_MAX};
 use crate::port::{
     Answer, Capabilities, Coordinator, Entry, Error, Listing, Mode, Name, Notification, Opened,
-    Place, Register, Request, SessionId,
+    Place, Register, Request, SessionId, check_value,
 };
 
 pub use self::options::Options;
 
 const ENGINE: &str = "postgres";
-
-/// How often is asked while no notices come in.
-const POLL_UNHEARD: Duration = Duration::from_millis(250);
-
-/// The least time between two questions of one waiter.
-const POLL_MIN: Duration = Duration::from_millis(10);
 
 /// A coordinator in PostgreSQL. Cheap to clone.
 #[derive(Clone)]
@@ -149,11 +143,7 @@ impl Postgres {
     /// Waits for a notice, or until it is time to ask again anyway; says whether it was a notice.
     async fn news(&self, wake: &Wake, due: Option<Duration>) -> bool {
         let options = &self.pool().options;
-        let heard = self.inner.wakes.is_listening();
-        let poll = if heard { options.poll } else { POLL_UNHEARD.min(options.poll) };
-        let due = due.map_or(poll, |due| (due + Duration::from_millis(1)).max(POLL_MIN).min(poll));
-        let woken = std::pin::pin!(wake.woken());
-        matches!(select(woken, options.clock.sleep(due)).await, Either::Left(_))
+        wake.news(&options.clock, options.poll, due).await
     }
 
     /// One listing, and the time until the next session in it ends.
@@ -228,13 +218,6 @@ const fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
-}
-
-fn check_value(what: &'static str, value: &[u8]) -> Result<(), Error> {
-    if value.len() > VALUE_BYTES_MAX {
-        return Err(Error::TooLarge { what, bytes: value.len(), limit: VALUE_BYTES_MAX });
-    }
-    Ok(())
 }
 
 impl Postgres {

@@ -49,16 +49,16 @@ use std::time::Duration;
 
 use ::redis::{FromRedisValue, Value};
 use futures::FutureExt;
-use futures::future::{BoxFuture, Either, select};
+use futures::future::BoxFuture;
 use steadfast_fencing::FencingToken;
 use tokio::task::AbortHandle;
 
 use self::link::Link;
 use super::wakes::{Wake, Wakes};
-use crate::limits::{LENGTH_MAX, LENGTH_MIN, LIST_MAX, QUEUE_ENTRIES_MAX, VALUE_BYTES_MAX};
+use crate::limits::{LENGTH_MAX, LENGTH_MIN, LIST_MAX, QUEUE_ENTRIES_MAX};
 use crate::port::{
     Answer, Capabilities, Coordinator, Entry, Error, Listing, Mode, Name, Notification, Opened,
-    Place, Register, Request, SessionId,
+    Place, Register, Request, SessionId, check_value,
 };
 
 pub use self::options::Options;
@@ -66,12 +66,6 @@ pub use self::options::Options;
 pub(crate) use self::options::client;
 
 const ENGINE: &str = "redis";
-
-/// How often is asked while no notices come in.
-const POLL_UNHEARD: Duration = Duration::from_millis(250);
-
-/// The least time between two questions of one waiter.
-const POLL_MIN: Duration = Duration::from_millis(10);
 
 /// What the script answers.
 mod status {
@@ -145,11 +139,7 @@ impl Redis {
     /// Waits for a notice, or until it is time to ask again anyway; says whether it was a notice.
     async fn news(&self, wake: &Wake, due: Option<Duration>) -> bool {
         let options = &self.inner.link.options;
-        let heard = self.inner.wakes.is_listening();
-        let poll = if heard { options.poll } else { POLL_UNHEARD.min(options.poll) };
-        let due = due.map_or(poll, |due| (due + Duration::from_millis(1)).max(POLL_MIN).min(poll));
-        let woken = std::pin::pin!(wake.woken());
-        matches!(select(woken, options.clock.sleep(due)).await, Either::Left(_))
+        wake.news(&options.clock, options.poll, due).await
     }
 
     async fn listing(
@@ -207,13 +197,6 @@ impl Redis {
             other => Err(self.inner.link.unavailable(format!("an answer of {other}"))),
         }
     }
-}
-
-fn check_value(what: &'static str, value: &[u8]) -> Result<(), Error> {
-    if value.len() > VALUE_BYTES_MAX {
-        return Err(Error::TooLarge { what, bytes: value.len(), limit: VALUE_BYTES_MAX });
-    }
-    Ok(())
 }
 
 impl Redis {

@@ -55,7 +55,7 @@ pub use options::Options;
 
 use self::link::Link;
 use self::seen::Seen;
-use crate::limits::{LENGTH_MAX, VALUE_BYTES_MAX, ZOOKEEPER_LENGTH_MIN, ZOOKEEPER_WATCHES_MAX};
+use crate::limits::{LENGTH_MAX, ZOOKEEPER_LENGTH_MIN, ZOOKEEPER_WATCHES_MAX};
 use crate::port::{
     Answer, Capabilities, Coordinator, Error, Listing, Name, Notification, Opened, Place, Register,
     Request, SessionId,
@@ -121,14 +121,6 @@ impl ZooKeeper {
         answer.map_err(|fault| self.link.session_fault(&fault, session))?;
         if self.link.renewed(session) { Ok(()) } else { Err(Error::SessionOver { session }) }
     }
-}
-
-fn check_value(value: &[u8]) -> Result<(), Error> {
-    let bytes = value.len();
-    if bytes > VALUE_BYTES_MAX {
-        return Err(Error::TooLarge { what: "a value", bytes, limit: VALUE_BYTES_MAX });
-    }
-    Ok(())
 }
 
 impl ZooKeeper {

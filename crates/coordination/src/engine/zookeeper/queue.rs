@@ -7,11 +7,11 @@ use steadfast_fencing::FencingToken;
 use xxhash_rust::xxh3::Xxh3;
 use zookeeper_client::{Client, CreateMode, Error as Fault, EventType, OneshotWatcher, Stat};
 
+use super::ZooKeeper;
 use super::link::session_id;
 use super::names::{Child, escape, in_order, prefix, unescape};
-use super::{ZooKeeper, check_value};
 use crate::limits::{LIST_MAX, QUEUE_ENTRIES_MAX};
-use crate::port::{Entry, Error, Listing, Mode, Name, Place, Request};
+use crate::port::{Entry, Error, Listing, Mode, Name, Place, Request, check_value};
 
 /// How often a node is made again whose queue has vanished meanwhile: the server removes an empty
 /// one about once a minute, so twice in a row is chance, and more is something else.
@@ -30,7 +30,7 @@ impl ZooKeeper {
         queue: &Name,
         request: Request<'_>,
     ) -> Result<Place, Error> {
-        check_value(request.value)?;
+        check_value("the value of an entry", request.value)?;
         let client = self.link.session(request.session).await?;
         let fault = |fault: Fault| self.link.session_fault(&fault, request.session);
         let path = self.queue(queue);
@@ -222,7 +222,7 @@ impl ZooKeeper {
         token: FencingToken,
         value: &[u8],
     ) -> Result<(), Error> {
-        check_value(value)?;
+        check_value("the value of an entry", value)?;
         let over = || Error::Over { name: queue.clone(), token };
         let fault = |fault: Fault| self.link.fault(&fault);
         let client = self.link.shared().await?;

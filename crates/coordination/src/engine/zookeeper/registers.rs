@@ -8,9 +8,9 @@
 use futures::future::join;
 use zookeeper_client::{Client, CreateMode, Error as Fault, Stat};
 
+use super::ZooKeeper;
 use super::names::escape;
-use super::{ZooKeeper, check_value};
-use crate::port::{Error, Name, Register};
+use crate::port::{Error, Name, Register, check_value};
 
 impl ZooKeeper {
     fn register(&self, register: &Name) -> String {
@@ -35,7 +35,7 @@ impl ZooKeeper {
         expected: Option<u64>,
         value: &[u8],
     ) -> Result<u64, Error> {
-        check_value(value)?;
+        check_value("the value of a register", value)?;
         let client = self.link.shared().await?;
         let path = self.register(register);
         let conflict = |version| Error::Conflict { register: register.clone(), version };
