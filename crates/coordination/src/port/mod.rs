@@ -99,7 +99,7 @@ pub struct Request<'a> {
     /// Whom it waits for.
     pub mode: Mode,
     /// What others can read: who this is, or what the leader proclaims. At most
-    /// [`VALUE_BYTES_MAX`](crate::limits::VALUE_BYTES_MAX).
+    /// [`VALUE_BYTES_MAX`].
     pub value: &'a [u8],
     /// Whether to stand in line when it is not its turn at once. If not, nothing is left behind.
     pub wait: bool,
