@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use fastrand::Rng;
-use futures::executor::LocalPool;
+use futures::executor::{LocalPool, LocalSpawner};
 use futures::task::LocalSpawnExt;
 
 pub use clock::SimClock;
@@ -28,6 +28,18 @@ use crate::timestamp::Timestamp;
 
 /// Simulated days start here unless told otherwise: 2026-01-01T00:00:00Z.
 pub const DEFAULT_START: Timestamp = Timestamp::from_millis(1_767_225_600_000);
+
+/// Adds tasks to a [`Simulation`], from within it. When that is gone, it does nothing.
+#[derive(Clone, Debug)]
+pub struct Spawner(LocalSpawner);
+
+impl Spawner {
+    /// Adds a task.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        // Refused only when the simulation is gone, and everything in it with it.
+        let _ = self.0.spawn_local(task);
+    }
+}
 
 type IdleHook = Box<dyn FnMut() -> bool>;
 
@@ -74,6 +86,12 @@ impl Simulation {
         // The pool lives as long as `self`, so it always accepts.
         let accepted = self.pool.spawner().spawn_local(task);
         debug_assert!(accepted.is_ok());
+    }
+
+    /// A handle with which tasks add tasks.
+    #[must_use]
+    pub fn spawner(&self) -> Spawner {
+        Spawner(self.pool.spawner())
     }
 
     /// Calls `hook` whenever no task can go on and before time moves; it says whether it made

@@ -1,0 +1,1 @@
+//! Histories as Jepsen's EDN.

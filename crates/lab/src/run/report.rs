@@ -1,0 +1,134 @@
+//! What came of a run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Mode, Options};
+use crate::check::{Model, Piece};
+use crate::fault::Planned;
+use crate::{Observed, Quantity, Scenario, Verdict};
+
+/// What came of a run. As JSON it is the machine-readable result.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The scenario's name.
+    pub experiment: String,
+    /// Its title.
+    pub title: String,
+    /// What is claimed.
+    pub claim: String,
+    /// Where the claim comes from.
+    pub source: String,
+    /// What was put under test.
+    pub system: String,
+    /// Where it ran.
+    pub mode: Mode,
+    /// Its seed.
+    pub seed: u64,
+    /// Whether the protected variants hold, and the others are caught.
+    pub verdict: Verdict,
+    /// Why, in a sentence.
+    pub because: String,
+    /// How long each trial took, in the system's time, in seconds.
+    pub duration_s: f64,
+    /// How long all of it took here, in seconds.
+    pub wall_s: f64,
+    /// Time of the system over time here, all variants together.
+    pub speed: f64,
+    /// The command that repeats it.
+    pub command: String,
+    /// The variants, in the order of the scenario.
+    pub variants: Vec<VariantReport>,
+}
+
+/// What came of one variant.
+#[derive(Clone, Debug, Serialize)]
+pub struct VariantReport {
+    /// Its name.
+    pub name: String,
+    /// What is different about it.
+    pub about: String,
+    /// Whether it must hold.
+    pub protected: bool,
+    /// Whether all that is claimed holds for it.
+    pub verdict: Verdict,
+    /// Whether that is as it should be: protected and holds, or not and caught.
+    pub as_expected: bool,
+    /// The models that its history was checked against.
+    pub checks: Vec<CheckReport>,
+    /// The bounds that its figures were held against.
+    pub bounds: Vec<BoundReport>,
+    /// Its figures by name.
+    pub indicators: BTreeMap<String, Quantity>,
+    /// The faults that it was given.
+    pub schedule: Vec<Planned>,
+    /// Everything that was seen.
+    pub observed: Observed,
+}
+
+/// A model that a history was checked against.
+#[derive(Clone, Debug, Serialize)]
+pub struct CheckReport {
+    /// Which.
+    pub model: Model,
+    /// Whether the history fits.
+    pub verdict: Verdict,
+    /// How many operations were looked at.
+    pub operations: u64,
+    /// A small piece of it that does not fit.
+    pub piece: Option<Piece>,
+}
+
+/// A bound that a figure was held against.
+#[derive(Clone, Debug, Serialize)]
+pub struct BoundReport {
+    /// Which figure.
+    pub indicator: String,
+    /// What it is; none when the system did not measure it in this variant.
+    pub value: Option<Quantity>,
+    /// The lowest that is allowed.
+    pub at_least: Option<Quantity>,
+    /// The highest that is allowed.
+    pub at_most: Option<Quantity>,
+    /// Whether it is kept; a figure that was not measured is unknown.
+    pub verdict: Verdict,
+}
+
+impl Report {
+    pub(super) fn new(
+        scenario: &Scenario,
+        mode: Mode,
+        options: &Options,
+        duration: Duration,
+        wall: Duration,
+        variants: Vec<VariantReport>,
+    ) -> Self {
+        let (verdict, because) = super::judge::experiment(scenario, &variants);
+        let trials = u32::try_from(variants.len()).unwrap_or(u32::MAX);
+        let simulated = duration.as_secs_f64() * f64::from(trials);
+        let wall_s = wall.as_secs_f64();
+        let name = scenario
+            .path
+            .as_ref()
+            .map_or_else(|| scenario.name.clone(), |path| path.display().to_string());
+        let real = if mode == Mode::Real { " --real" } else { "" };
+        Self {
+            experiment: scenario.name.clone(),
+            title: scenario.title.clone(),
+            claim: scenario.claim.clone(),
+            source: scenario.source.clone(),
+            system: scenario.system.name().to_owned(),
+            mode,
+            seed: options.seed,
+            verdict,
+            because,
+            duration_s: duration.as_secs_f64(),
+            wall_s,
+            speed: if wall_s > 0.0 { simulated / wall_s } else { 0.0 },
+            command: format!("steadfast lab run {name} --seed {}{real}", options.seed),
+            variants,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What is wrong with a scenario, and where.
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A place in a file, both from 1. Zero when it is the file as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    /// The line.
+    pub line: usize,
+    /// The column, in characters.
+    pub column: usize,
+}
+
+impl Place {
+    /// Where a byte of a text is.
+    #[must_use]
+    pub fn of(text: &str, byte: usize) -> Self {
+        let before = text.get(..byte).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        Self {
+            line: before.matches('\n').count() + 1,
+            column: before[line_start..].chars().count() + 1,
+        }
+    }
+}
+
+/// One thing that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The file; none for a built-in scenario.
+    pub path: Option<PathBuf>,
+    /// Where in it.
+    pub place: Place,
+    /// What is wrong, what is allowed, and what may have been meant.
+    pub what: String,
+}
+
+impl Problem {
+    /// At a place.
+    #[must_use]
+    pub fn at(place: Place, what: impl Into<String>) -> Self {
+        Self { path: None, place, what: what.into() }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(path) = &self.path {
+            write!(f, "{}:", path.display())?;
+        }
+        if self.place != Place::default() {
+            write!(f, "{}:{}:", self.place.line, self.place.column)?;
+        }
+        if self.path.is_some() || self.place != Place::default() {
+            f.write_str(" ")?;
+        }
+        f.write_str(&self.what)
+    }
+}
+
+/// `; did you mean "…"?` when one of the known words is close to what was written, and otherwise
+/// the known words.
+#[must_use]
+pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
+    // 0.8 lets two letters of a ten-letter word be wrong.
+    const CLOSE: f64 = 0.8;
+    let closest = known
+        .iter()
+        .map(|name| (strsim::jaro_winkler(word, name), name))
+        .filter(|(closeness, _)| *closeness >= CLOSE)
+        .max_by(|a, b| a.0.total_cmp(&b.0));
+    match closest {
+        Some((_, name)) => format!("; did you mean {name:?}?"),
+        None if known.is_empty() => String::new(),
+        None => format!("; known are {}", known.join(", ")),
+    }
+}

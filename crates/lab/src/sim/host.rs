@@ -1,0 +1,166 @@
+//! A host: its clock, and its life.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::future::{AbortHandle, Abortable, LocalBoxFuture};
+use steadfast_time::Clock;
+use steadfast_time::sim::{SimClock, Spawner};
+
+use super::Boot;
+use crate::fault;
+
+/// A machine with its own clock that can stand still, be killed, and start again. Clones are the
+/// same host.
+#[derive(Clone)]
+pub struct Host {
+    name: Rc<str>,
+    clock: SimClock,
+    spawner: Spawner,
+    life: Rc<Life>,
+    incarnation: Incarnation,
+}
+
+#[derive(Default)]
+struct Life {
+    boot: RefCell<Option<Boot>>,
+    tasks: RefCell<Vec<AbortHandle>>,
+    stops: Cell<u32>,
+}
+
+/// How often a host was started, and whether it is up: odd is up. The network looks at it.
+#[derive(Clone, Debug)]
+pub(crate) struct Incarnation(Arc<AtomicU64>);
+
+impl Incarnation {
+    pub(crate) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_up(number: u64) -> bool {
+        number % 2 == 1
+    }
+}
+
+impl Host {
+    pub(super) fn new(name: &str, clock: SimClock, spawner: Spawner) -> Self {
+        let incarnation = Incarnation(Arc::new(AtomicU64::new(1)));
+        Self { name: name.into(), clock, spawner, life: Rc::default(), incarnation }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The time as it sees it.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock.clock()
+    }
+
+    /// Its clock, to be disturbed.
+    #[must_use]
+    pub fn sim_clock(&self) -> SimClock {
+        self.clock.clone()
+    }
+
+    pub(crate) fn incarnation(&self) -> Incarnation {
+        self.incarnation.clone()
+    }
+
+    /// Whether it is running (it may stand still).
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        Incarnation::is_up(self.incarnation.get())
+    }
+
+    /// Runs a task here: it stands still with the host, and is gone when the host is killed.
+    pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
+        if !self.is_up() {
+            return;
+        }
+        let (handle, registration) = AbortHandle::new_pair();
+        let mut tasks = self.life.tasks.borrow_mut();
+        tasks.retain(|task| !task.is_aborted());
+        tasks.push(handle);
+        drop(tasks);
+        let task = Abortable::new(self.clock.run(task), registration);
+        self.spawner.spawn(async move {
+            let _ = task.await;
+        });
+    }
+
+    /// Runs a program here, now and after each restart.
+    pub fn boot(&self, program: impl Fn() -> LocalBoxFuture<'static, ()> + 'static) {
+        let program: Boot = Rc::new(program);
+        *self.life.boot.borrow_mut() = Some(Rc::clone(&program));
+        self.spawn(program());
+    }
+
+    /// Stops it as `SIGSTOP` does. Several stops need as many [`Host::resume`].
+    pub fn pause(&self) {
+        self.life.stops.set(self.life.stops.get() + 1);
+        self.clock.pause();
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        let stops = self.life.stops.get().saturating_sub(1);
+        self.life.stops.set(stops);
+        if stops == 0 {
+            self.clock.resume();
+        }
+    }
+
+    /// Ends everything on it at the point where it waits.
+    pub fn kill(&self) {
+        if !self.is_up() {
+            return;
+        }
+        self.incarnation.0.fetch_add(1, Ordering::Relaxed);
+        for task in self.life.tasks.borrow_mut().drain(..) {
+            task.abort();
+        }
+    }
+
+    /// Starts it again, with its program.
+    pub fn start(&self) {
+        if self.is_up() {
+            return;
+        }
+        self.incarnation.0.fetch_add(1, Ordering::Relaxed);
+        let program = self.life.boot.borrow().clone();
+        if let Some(program) = program {
+            self.spawn(program());
+        }
+    }
+
+    /// Disturbs its clock, or undoes that.
+    pub fn disturb(&self, clock: fault::Clock, begins: bool) {
+        let jump = if begins { clock.jump_micros } else { clock.jump_micros.saturating_neg() };
+        if jump != 0 {
+            self.clock.jump_wall(jump);
+        }
+        if clock.drift_ppm != 0 {
+            self.clock.drift(if begins { clock.drift_ppm } else { 0 });
+        }
+        if let Some(error) = clock.error {
+            self.clock.set_error(if begins { error } else { std::time::Duration::ZERO });
+        }
+    }
+
+    pub(super) fn steady(&self) {
+        self.clock.drift(0);
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Host").field("name", &self.name).field("up", &self.is_up()).finish()
+    }
+}
