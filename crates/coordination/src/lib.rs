@@ -28,7 +28,6 @@ mod options;
 pub mod port;
 pub mod quorum;
 pub mod recipe;
-#[cfg(feature = "redlock")]
 pub mod redlock;
 pub mod ring;
 

@@ -4,7 +4,9 @@
 #![cfg(all(feature = "etcd", feature = "postgres", feature = "redis", feature = "zookeeper"))]
 #![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 
-#[path = "support/proxy.rs"]
+// The lab's own, which it is part of.
+#[allow(dead_code, unreachable_pub, reason = "a part of it is used")]
+#[path = "../../lab/src/real/tcp_proxy.rs"]
 mod proxy;
 
 use std::net::SocketAddr;
@@ -82,8 +84,8 @@ impl Rig {
         };
         let bare = url.rsplit(['@', '/']).find(|part| part.contains(':')).unwrap();
         let server: SocketAddr = bare.parse().unwrap();
-        let proxy = Proxy::to(server).await;
-        let through = url.replace(bare, &proxy.address().to_string());
+        let proxy = Proxy::to(server).await.unwrap();
+        let through = url.replace(bare, &proxy.address().unwrap().to_string());
         let (cut_off, other) = (kind.connect(&through).await, kind.connect(&url).await);
         Some(Self { kind, proxy, cut_off, other, clock: Clock::system() })
     }

@@ -5,7 +5,9 @@
 #![cfg(feature = "etcd")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a failed test is a panic")]
 
-#[path = "support/proxy.rs"]
+// The lab's own, which it is part of.
+#[allow(dead_code, unreachable_pub, reason = "a part of it is used")]
+#[path = "../../lab/src/real/tcp_proxy.rs"]
 mod proxy;
 #[path = "support/etcd.rs"]
 mod servers;
@@ -84,11 +86,11 @@ async fn a_killed_server_comes_back_with_everything_and_waits_go_on() {
 async fn what_happens_while_the_watch_is_lost_is_told() {
     let Some(server) = Cluster::start(1, &[]).await else { return };
     let queue = name("lost-watch");
-    let proxy = Proxy::to(server.members[0].client).await;
+    let proxy = Proxy::to(server.members[0].client).await.unwrap();
     let options = Options {
         connect_timeout: 20 * SECOND,
         request_timeout: 20 * SECOND,
-        ..Options::new([proxy.address().to_string()])
+        ..Options::new([proxy.address().unwrap().to_string()])
     };
     let (etcd, direct) = (connect(options).await, connect(server.options()).await);
     let first = entered(&etcd, &queue).await;
@@ -111,9 +113,11 @@ async fn what_happens_while_the_watch_is_lost_is_told() {
 async fn a_compacted_wait_ends_early() {
     let Some(server) = Cluster::start(1, &[]).await else { return };
     let queue = name("compacted");
-    let proxy = Proxy::to(server.members[0].client).await;
-    let options =
-        Options { connect_timeout: 20 * SECOND, ..Options::new([proxy.address().to_string()]) };
+    let proxy = Proxy::to(server.members[0].client).await.unwrap();
+    let options = Options {
+        connect_timeout: 20 * SECOND,
+        ..Options::new([proxy.address().unwrap().to_string()])
+    };
     let (etcd, direct) = (connect(options).await, connect(server.options()).await);
     let first = entered(&etcd, &queue).await;
     let second = entered(&etcd, &queue).await;
@@ -142,11 +146,11 @@ async fn a_connection_that_carries_one_direction_only_is_noticed() {
     let Some(server) = Cluster::start(1, &[]).await else { return };
     for direction in [Direction::Requests, Direction::Answers] {
         let queue = name("one-way");
-        let proxy = Proxy::to(server.members[0].client).await;
+        let proxy = Proxy::to(server.members[0].client).await.unwrap();
         let options = Options {
             connect_timeout: SECOND,
             request_timeout: SECOND,
-            ..Options::new([proxy.address().to_string()])
+            ..Options::new([proxy.address().unwrap().to_string()])
         };
         let etcd = connect(options).await;
         let first = entered(&etcd, &queue).await;
@@ -172,12 +176,12 @@ async fn a_connection_that_carries_one_direction_only_is_noticed() {
 async fn without_a_bound_the_cut_would_not_be_noticed() {
     let Some(server) = Cluster::start(1, &[]).await else { return };
     let queue = name("endless");
-    let proxy = Proxy::to(server.members[0].client).await;
+    let proxy = Proxy::to(server.members[0].client).await.unwrap();
     let forever = 1_000 * SECOND;
     let options = Options {
         connect_timeout: forever,
         request_timeout: forever,
-        ..Options::new([proxy.address().to_string()])
+        ..Options::new([proxy.address().unwrap().to_string()])
     };
     let etcd = connect(options).await;
     let first = entered(&etcd, &queue).await;
@@ -329,9 +333,9 @@ async fn a_frozen_server_ends_calls_in_time_and_thaws() {
 #[tokio::test]
 async fn impatient_callers_get_past_a_silent_member() {
     let Some(server) = Cluster::start(1, &[]).await else { return };
-    let silent = Proxy::to(server.members[0].client).await;
+    let silent = Proxy::to(server.members[0].client).await.unwrap();
     silent.hold(Direction::Answers);
-    let endpoints = [silent.address().to_string(), server.members[0].client.to_string()];
+    let endpoints = [silent.address().unwrap().to_string(), server.members[0].client.to_string()];
     let etcd = Etcd::new(Options::new(endpoints), Clock::system()).unwrap();
     let queue = name("past");
     let mut answered = false;
@@ -352,10 +356,10 @@ async fn a_renewal_by_a_deposed_leader_does_not_count() {
     for round in 0..6 {
         let leader = cluster.leader();
         let old = &cluster.members[leader];
-        let proxy = Proxy::to(old.client).await;
+        let proxy = Proxy::to(old.client).await.unwrap();
         let options = Options {
             request_timeout: 10 * SECOND,
-            endpoints: vec![proxy.address().to_string()],
+            endpoints: vec![proxy.address().unwrap().to_string()],
             ..cluster.options()
         };
         let etcd = Etcd::new(options, Clock::system()).unwrap();

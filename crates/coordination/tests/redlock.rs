@@ -1,6 +1,6 @@
 //! Redlock over real servers: that it works while nothing happens, and how two hold it at once.
-//! Two of the sources' accusations are
-//! reproduced; the clock that jumps on one server is not.
+//! Two of the sources' accusations are reproduced; the clock that jumps on one server is an experiment
+//! of the lab, on simulated ones.
 #![cfg(feature = "redlock")]
 #![allow(clippy::unwrap_used, reason = "a failed check is a panic")]
 

@@ -3,7 +3,9 @@
 #![cfg(feature = "zookeeper")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may fail anywhere")]
 
-#[path = "support/proxy.rs"]
+// The lab's own, which it is part of.
+#[allow(dead_code, unreachable_pub, reason = "a part of it is used")]
+#[path = "../../lab/src/real/tcp_proxy.rs"]
 mod proxy;
 #[path = "support/zookeeper.rs"]
 mod servers;
@@ -159,8 +161,8 @@ async fn the_server_s_longest_session_is_told() {
 async fn a_renewal_that_is_answered_too_late_is_none() {
     let Some(server) = Server::start().await else { return };
     let clock = Clock::system();
-    let proxy = Proxy::to(server.address.parse().unwrap()).await;
-    let zookeeper = connect(&proxy.address().to_string()).await;
+    let proxy = Proxy::to(server.address.parse().unwrap()).await.unwrap();
+    let zookeeper = connect(&proxy.address().unwrap().to_string()).await;
     for _ in 0..3 {
         let session = zookeeper.open(2 * SECOND).await.unwrap().session;
         clock.sleep(SECOND * 37 / 20).await;
@@ -182,8 +184,9 @@ async fn a_renewal_that_is_answered_too_late_is_none() {
 async fn nobody_has_a_turn_who_left_before_it_came() {
     let Some(address) = shared() else { return };
     let clock = Clock::system();
-    let proxy = Proxy::to(address.parse().unwrap()).await;
-    let (one, slow) = (connect(&address).await, connect(&proxy.address().to_string()).await);
+    let proxy = Proxy::to(address.parse().unwrap()).await.unwrap();
+    let (one, slow) =
+        (connect(&address).await, connect(&proxy.address().unwrap().to_string()).await);
     let queue = name("left");
     let session = one.open(10 * SECOND).await.unwrap().session;
     let entry = || request(session, Mode::Exclusive, b"");

@@ -36,6 +36,13 @@ pub enum Error {
         /// What happened.
         reason: String,
     },
+    /// One variant cannot be had with what was asked for, and the others can: a lock without tokens
+    /// has no fenced variant. The run goes on without it, and says so.
+    #[error("left out: {reason}")]
+    LeftOut {
+        /// Why.
+        reason: String,
+    },
     /// It was told to stop before it was done.
     #[error("interrupted; nothing is left running")]
     Interrupted,

@@ -5,7 +5,19 @@
 use crate::Scenario;
 
 /// Name and text of each, in the order in which they are listed.
-pub const ALL: &[(&str, &str)] = &[];
+pub const ALL: &[(&str, &str)] = &[
+    ("idempotency", include_str!("../experiments/idempotency.toml")),
+    ("dual-write", include_str!("../experiments/dual-write.toml")),
+    ("platform", include_str!("../experiments/platform.toml")),
+    ("fencing", include_str!("../experiments/fencing.toml")),
+    ("redlock-clock-jump", include_str!("../experiments/redlock-clock-jump.toml")),
+    ("hash-ring", include_str!("../experiments/hash-ring.toml")),
+    ("lww-skew", include_str!("../experiments/lww-skew.toml")),
+    ("failure-detector", include_str!("../experiments/failure-detector.toml")),
+    ("quorum", include_str!("../experiments/quorum.toml")),
+    ("retry-storm", include_str!("../experiments/retry-storm.toml")),
+    ("bulkhead", include_str!("../experiments/bulkhead.toml")),
+];
 
 /// The text of a built-in scenario.
 #[must_use]

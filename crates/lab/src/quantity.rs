@@ -51,10 +51,16 @@ impl Unit {
     }
 }
 
+/// JSON has no "not a number"; it is written as `null`.
+fn number<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
 /// A number with its unit.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quantity {
     /// In the unit's own measure: see [`Unit`].
+    #[serde(deserialize_with = "number")]
     pub value: f64,
     /// Of what.
     pub unit: Unit,

@@ -269,9 +269,15 @@ impl<P: Participant> Orchestrator<P> {
             }
             events.extend(more);
         }
+        // To turn back is a decision that the journal and the participant may still refuse, and what
+        // is undone cannot be done again: nothing is undone before that decision is durable.
+        let goes_back = matches!(before.status, Some(Status::Compensating | Status::Stuck));
+        let turns_back =
+            |task| matches!(task, Task::Compensate(_)) && !goes_back && !events.is_empty();
         if goes_on
             && work.answer.is_none()
             && let Next::Do(task) = kept.state.next(now)
+            && !turns_back(task)
         {
             let outcome = self.ask(&kept.state, task).await;
             now = self.clock.now();

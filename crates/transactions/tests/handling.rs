@@ -228,6 +228,57 @@ fn a_conflict_is_decided_again_without_another_call() {
     });
 }
 
+/// A domain that does not let the saga turn back, for it has gone on meanwhile.
+struct GoneOn {
+    lets_turn: bool,
+    undone: AtomicUsize,
+}
+
+impl Participant for GoneOn {
+    async fn call(&self, _: &Call<'_>) -> Outcome {
+        Outcome::done()
+    }
+
+    async fn compensate(&self, _: &Call<'_>) -> Outcome {
+        self.undone.fetch_add(1, SeqCst);
+        Outcome::done()
+    }
+
+    async fn effects(&self, change: &Change<'_>, _: &mut Write) -> Result<Follow, EffectError> {
+        let turns = change.events().iter().any(|event| matches!(event, Event::TimedOut { .. }));
+        if turns && !self.lets_turn {
+            return Err("a courier has been found".into());
+        }
+        Ok(Follow::Timer)
+    }
+}
+
+#[test]
+fn nothing_is_undone_before_the_turn_is_durable() {
+    for lets_turn in [false, true] {
+        let (mut sim, journal) = simulation();
+        let domain = GoneOn { lets_turn, undone: AtomicUsize::new(0) };
+        let saga = Orchestrator::new(order(), domain, journal, sim.clock());
+        let clock = sim.clock();
+        sim.block_on(async move {
+            assert_eq!(drive(&saga, id(1), start()).await.status, Status::Waiting);
+            clock.sleep(SECOND * 121).await;
+            let turned = saga.handle(id(1), Input::Due, None).await;
+            let undone = || saga.participant().undone.load(SeqCst);
+            assert_eq!(undone(), 0, "undone on a decision that may still be refused");
+            if lets_turn {
+                assert_eq!(turned.unwrap().status, Status::Compensating);
+                let handled = drive(&saga, id(1), Input::Due).await;
+                assert_eq!((handled.status, undone()), (Status::Compensated, 3));
+            } else {
+                assert!(matches!(turned, Err(Error::Effects { .. })), "{turned:?}");
+                let handled = saga.handle(id(1), done("find"), None).await.unwrap();
+                assert_eq!((handled.status, undone()), (Status::Waiting, 0));
+            }
+        });
+    }
+}
+
 #[test]
 fn an_answer_that_takes_too_long_is_unknown() {
     let (mut sim, journal) = simulation();

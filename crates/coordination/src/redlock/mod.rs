@@ -7,8 +7,9 @@
 //!
 //! # How two hold it at once
 //!
-//! The first two are tests of this crate against real servers (`tests/redlock.rs`); the third would
-//! need a server whose clock can be set, and is told here only:
+//! The first two are tests of this crate against real servers (`tests/redlock.rs`); the third needs
+//! servers whose clocks can be set, and is an experiment of the lab on simulated ones
+//! (`redlock-clock-jump`):
 //!
 //! - **A pause longer than the expiry** (a stopped process, a garbage collector, a slow disk):
 //!   the keys expire, another takes the lock, and the first goes on with its write.
@@ -46,16 +47,25 @@
 //! with a drift of 1 % of the expiry and 2 ms; on failure, all servers are told to let go, and the
 //! next attempt is after a random 0 to 200 ms. Letting go deletes the key only if it still has
 //! this holder's value.
+//!
+//! The algorithm knows servers as [`Node`]s: those behind Redis connections come with the feature
+//! `redlock` (`Redlock::new`), and simulated ones with whoever simulates ([`Redlock::over`]).
 
-mod nodes;
+mod node;
+#[cfg(feature = "redlock")]
+mod redis;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use fastrand::Rng;
+use futures::future::{BoxFuture, join_all};
 use steadfast_time::{Clock, Monotonic, Uuid};
 
-use self::nodes::Nodes;
+pub use self::node::Node;
 use crate::limits::LENGTH_MAX;
 use crate::port::{Error, Name};
 
@@ -66,18 +76,25 @@ const DRIFT_MIN: Duration = Duration::from_millis(2);
 /// The longest pause between two attempts.
 const RETRY_DELAY_MAX: Duration = Duration::from_millis(200);
 
+/// How long a server may take: little against a lock's expiry, as the algorithm asks for, so that
+/// servers that are away do not use the lock up.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 const ENGINE: &str = "redlock";
 
 /// Redlock over N independent servers.
 #[derive(Clone)]
 pub struct Redlock {
-    nodes: Arc<Nodes>,
+    nodes: Arc<[Arc<dyn Node>]>,
     clock: Clock,
+    /// For simulations; the holders' values and the pauses are drawn from it.
+    rng: Option<Arc<Mutex<Rng>>>,
 }
 
 impl fmt::Debug for Redlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Redlock").field("nodes", &self.nodes.address()).finish_non_exhaustive()
+        let nodes: Vec<_> = self.nodes.iter().map(|node| node.address()).collect();
+        f.debug_struct("Redlock").field("nodes", &nodes).finish_non_exhaustive()
     }
 }
 
@@ -100,8 +117,48 @@ impl Redlock {
     ///
     /// # Errors
     /// [`Error::Refused`] when a URL cannot be used, or there is none.
+    #[cfg(feature = "redlock")]
     pub fn new(urls: &[&str], clock: Clock) -> Result<Self, Error> {
-        Ok(Self { nodes: Arc::new(Nodes::new(urls)?), clock })
+        Self::over(redis::nodes(urls)?, clock)
+    }
+
+    /// Over any servers.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when there is none.
+    pub fn over(nodes: Vec<Arc<dyn Node>>, clock: Clock) -> Result<Self, Error> {
+        if nodes.is_empty() {
+            return Err(Error::Refused {
+                engine: ENGINE,
+                address: "?".into(),
+                reason: "there are no servers".into(),
+            });
+        }
+        Ok(Self { nodes: nodes.into(), clock, rng: None })
+    }
+
+    /// Draws the holders' values and the pauses from a generator that repeats itself, as a simulation
+    /// does. Clones draw from the same one. Two clients with one seed would take each other's locks
+    /// for their own.
+    #[must_use]
+    pub fn seeded(self, seed: u64) -> Self {
+        Self { rng: Some(Arc::new(Mutex::new(Rng::with_seed(seed)))), ..self }
+    }
+
+    /// What tells this holder from all others.
+    fn value(&self) -> String {
+        let value = match &self.rng {
+            Some(rng) => Uuid::from_u128(drawing(rng, |rng| rng.u128(..))),
+            None => Uuid::new_v4(),
+        };
+        value.to_string()
+    }
+
+    fn retry_delay(&self) -> Duration {
+        RETRY_DELAY_MAX.mul_f64(match &self.rng {
+            Some(rng) => drawing(rng, Rng::f64),
+            None => fastrand::f64(),
+        })
     }
 
     /// One attempt. `None` when no majority took it in time.
@@ -113,17 +170,19 @@ impl Redlock {
         if ttl < min || ttl > LENGTH_MAX {
             return Err(Error::Length { asked: ttl, min, max: LENGTH_MAX });
         }
-        let value = Uuid::new_v4().to_string();
+        let (key, value) = (format!("redlock:{name}"), self.value());
         let start = self.clock.monotonic();
-        // A server that does not answer must not use up the lock's time.
-        let taken = self.nodes.take(&self.clock, name, &value, ttl).await;
-        let left = validity(ttl, self.clock.monotonic() - start);
+        let set = self.nodes.iter().map(|node| node.set_if_absent(&key, &value, ttl));
+        let taken = votes(&self.clock, set).await;
+        let now = self.clock.monotonic();
+        let left = validity(ttl, now - start);
         let lock = Unfenced {
             nodes: Arc::clone(&self.nodes),
             clock: self.clock.clone(),
             name: name.clone(),
+            key,
             value,
-            until: self.clock.monotonic() + left.unwrap_or_default(),
+            until: now + left.unwrap_or_default(),
         };
         if taken >= quorum(self.nodes.len()) && left.is_some() {
             return Ok(Some(lock));
@@ -151,8 +210,7 @@ impl Redlock {
             if waited >= patience {
                 return Err(Error::Timeout { name: name.clone(), waited });
             }
-            let delay = RETRY_DELAY_MAX.mul_f64(fastrand::f64());
-            self.clock.sleep(delay.min(patience - waited)).await;
+            self.clock.sleep(self.retry_delay().min(patience - waited)).await;
         }
     }
 }
@@ -162,9 +220,10 @@ impl Redlock {
 /// It is not released when dropped; it expires.
 #[must_use = "the lock is held until it expires, or is unlocked"]
 pub struct Unfenced {
-    nodes: Arc<Nodes>,
+    nodes: Arc<[Arc<dyn Node>]>,
     clock: Clock,
     name: Name,
+    key: String,
     value: String,
     until: Monotonic,
 }
@@ -199,20 +258,17 @@ impl Unfenced {
 
     /// Lets go on all servers that answer, and answers on how many it was still there.
     pub async fn unlock(self) -> usize {
-        self.nodes.release(&self.clock, &self.name, &self.value).await
+        let delete = self.nodes.iter().map(|node| node.delete_if_equal(&self.key, &self.value));
+        votes(&self.clock, delete).await
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// How many servers say yes. All are asked at once; silence is no.
+async fn votes(clock: &Clock, asked: impl Iterator<Item = BoxFuture<'_, bool>>) -> usize {
+    let votes = join_all(asked.map(|vote| clock.timeout(PATIENCE, vote))).await;
+    votes.into_iter().filter(|vote| *vote == Ok(true)).count()
+}
 
-    #[test]
-    fn quorum_and_validity_are_the_algorithms() {
-        assert_eq!([1, 2, 3, 4, 5].map(quorum), [1, 2, 2, 3, 3]);
-        let ms = Duration::from_millis;
-        assert_eq!(validity(ms(1_000), ms(100)), Some(ms(888)));
-        assert_eq!(validity(ms(1_000), ms(988)), None);
-        assert_eq!(validity(ms(1_000), ms(2_000)), None);
-    }
+fn drawing<T>(rng: &Mutex<Rng>, draw: impl FnOnce(&mut Rng) -> T) -> T {
+    draw(&mut rng.lock().unwrap_or_else(PoisonError::into_inner))
 }

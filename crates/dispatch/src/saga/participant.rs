@@ -89,29 +89,78 @@ impl OrderParticipant {
         }
     }
 
-    fn write_effects(&self, change: &Change<'_>, write: &mut Write) -> Result<Follow, EffectError> {
-        let id = OrderId(change.saga().0);
-        // A second call for the same input means that somebody else wrote first.
-        let again = self.staged().remove(&id).is_some();
-        let repository = &self.core.repository;
-        let mut order = if again { repository.reload(id)? } else { repository.get(id)? };
-        let before = write.messages.len();
+    /// Puts what the saga's events ask of an order into a write; answers the order after that. Any
+    /// refusal counts only on a `fresh` order, as the journal has it.
+    fn decide(
+        &self,
+        change: &Change<'_>,
+        mut order: Arc<Order>,
+        fresh: bool,
+        write: &mut Write,
+    ) -> Result<Arc<Order>, Undecided> {
         let mut draft = Draft::on(write, &self.core.ids);
         for event in change.events() {
             let Some((command, must)) = command(event, &order, change)? else { continue };
             match draft.decide(&mut order, command, Capacity::NONE) {
                 Ok(()) | Err(Error::Refused(Refused::Done)) => {}
                 // What is undone on suspicion has left nothing on the order to undo.
-                Err(Error::Refused(_)) if !must => {}
-                Err(error) => return Err(error.into()),
+                Err(Error::Refused(_)) if fresh && !must => {}
+                Err(error @ Error::Refused(_)) => return Err(Undecided::Refused(error)),
+                Err(error) => return Err(Undecided::Failed(error.into())),
             }
         }
         drop(draft);
+        Ok(order)
+    }
+
+    fn write_effects(&self, change: &Change<'_>, write: &mut Write) -> Result<Follow, EffectError> {
+        let id = OrderId(change.saga().0);
+        // A second call for the same input means that somebody else wrote first.
+        let again = self.staged().remove(&id).is_some();
+        let repository = &self.core.repository;
+        let before = write.messages.len();
+        let order = if again { repository.reload(id)? } else { repository.get(id)? };
+        let decided = {
+            let mut attempt = write.clone();
+            self.decide(change, order, again, &mut attempt).map(|order| (order, attempt))
+        };
+        let (order, decided) = match decided {
+            // What is cached may be behind, when another process has written.
+            Err(Undecided::Refused(_)) if !again => {
+                let mut attempt = write.clone();
+                let order = self.decide(change, repository.reload(id)?, true, &mut attempt)?;
+                (order, attempt)
+            }
+            decided => decided?,
+        };
+        *write = decided;
         self.staged().insert(id, order);
         // If one of the order's events in this write comes back as an input, the saga goes on
         // then; otherwise its timer has to see to it.
         let goes_on = write.messages[before..].iter().any(|message| resumes(&message.event_type));
         Ok(if goes_on { Follow::Message } else { Follow::Timer })
+    }
+}
+
+/// Why the order does not follow the saga.
+enum Undecided {
+    /// As it is, it must not.
+    Refused(Error),
+    Failed(EffectError),
+}
+
+impl From<EffectError> for Undecided {
+    fn from(error: EffectError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl From<Undecided> for EffectError {
+    fn from(undecided: Undecided) -> Self {
+        match undecided {
+            Undecided::Refused(error) => error.into(),
+            Undecided::Failed(error) => error,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use steadfast_time::Timestamp;
 
 /// Rows by key, each with a time, and an index from times to keys.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Dated<K, V> {
     rows: BTreeMap<K, (Timestamp, V)>,
     by_time: BTreeSet<(Timestamp, K)>,

@@ -7,6 +7,7 @@ use steadfast_time::Timestamp;
 
 use super::digest::{Tally, digest};
 use super::state::State;
+use super::trouble::{Sync, Trouble, Troubles};
 use crate::{Hash, StorageError};
 
 #[derive(Default)]
@@ -15,7 +16,21 @@ struct Inner {
     session: u64,
     /// When the session before ended.
     ended_at: Timestamp,
+    /// What the process finds on the disk.
     durable: State,
+    /// What will be left of it when the machine stops, since a sync was lost.
+    kept: Option<Box<State>>,
+    troubles: Troubles,
+}
+
+impl Inner {
+    /// The machine stops: what was never synced is gone.
+    fn end_session(&mut self) {
+        self.session += 1;
+        if let Some(kept) = self.kept.take() {
+            self.durable = *kept;
+        }
+    }
 }
 
 /// The durable part of the memory engine. Cheap to clone; clones are the same disk.
@@ -35,8 +50,14 @@ impl Disk {
     /// [`StorageError::Crashed`] from now on.
     pub fn crash(&self, at: Timestamp) {
         let mut inner = self.write();
-        inner.session += 1;
+        inner.end_session();
         inner.ended_at = at;
+    }
+
+    /// From now on the disk has this trouble, or none; across restarts. The same seed goes wrong at
+    /// the same syncs. What a lost sync has cost shows after the next crash or restart.
+    pub fn trouble(&self, trouble: Trouble, seed: u64) {
+        self.write().troubles.set(trouble, seed);
     }
 
     /// SHA-256 over everything durable, in a fixed order: equal digests mean equal contents. The
@@ -57,7 +78,7 @@ impl Disk {
     pub(super) fn open(self) -> Session {
         let number = {
             let mut inner = self.write();
-            inner.session += 1;
+            inner.end_session();
             inner.session
         };
         Session { disk: self, number }
@@ -96,6 +117,16 @@ impl Session {
         } else {
             Err(StorageError::Crashed { at: inner.ended_at })
         }
+    }
+
+    /// What happens to the sync that comes now.
+    pub(super) fn sync(&self) -> Sync {
+        let mut inner = self.disk.write();
+        let sync = inner.troubles.sync();
+        if sync == Sync::Lost && inner.kept.is_none() {
+            inner.kept = Some(Box::new(inner.durable.clone()));
+        }
+        sync
     }
 
     /// Says whether the process still runs.

@@ -37,7 +37,7 @@
 //! # Limits
 //! Everything stays in memory for as long as the disk lives; events are never removed. There is
 //! no torn write: a batch is synced whole or not at all, which is what the SQL engines' own logs
-//! promise. Bit rot is not simulated; [`crate::verify`] is tested against it separately.
+//! promise. A disk that does not just stop has a [`Trouble`]. Bit rot is not simulated; [`crate::verify`] is tested against it separately.
 
 mod dated;
 mod digest;
@@ -47,6 +47,7 @@ mod protections;
 mod staging;
 mod state;
 mod store;
+mod trouble;
 
 use std::sync::Arc;
 
@@ -60,9 +61,15 @@ pub use self::protections::Protections;
 #[cfg(not(feature = "broken-twins"))]
 use self::protections::Protections;
 
+pub use self::trouble::Trouble;
+
 use self::disk::Session;
 use self::staging::Staging;
+use self::trouble::Sync;
 use crate::{Applied, Pruned, Refusal, StorageError, Store, Write};
+
+/// What a simulated disk is called in errors.
+const DISK: &str = "the simulated disk";
 
 /// The process that uses a [`Disk`]. There is one at a time: opening another one takes the disk
 /// away from the one before, as a restart does.
@@ -147,7 +154,18 @@ impl crate::Engine for Engine {
             (outcomes, staging.into_changes())
         })?;
         self.reach(Step::Staged)?;
-        self.session.write(|state| state.absorb(changes))?;
+        match self.session.sync() {
+            Sync::Done | Sync::Lost => self.session.write(|state| state.absorb(changes))?,
+            Sync::Full => return Err(StorageError::DiskFull { path: DISK.into() }),
+            Sync::Failed { durable } => {
+                if durable {
+                    self.session.write(|state| state.absorb(changes))?;
+                }
+                self.session.disk().crash(self.now);
+                let source = std::io::Error::other("the sync failed on purpose");
+                return Err(StorageError::Other { context: DISK, source: source.into() });
+            }
+        }
         self.reach(Step::Synced)?;
         Ok(outcomes)
     }

@@ -2,7 +2,8 @@
 
 /// Which checks the engine makes. **This exists only to prove that a test can fail**: an
 /// experiment runs once with a check and once without, and must find the violation in the second
-/// run. Nothing but such an experiment may turn the feature `broken-twins` on.
+/// run. The feature `broken-twins` lets it be chosen; it concerns this
+/// engine only, which keeps no real data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Protections {
     /// A key that holds an answer refuses a second effect. Without: the second effect happens,

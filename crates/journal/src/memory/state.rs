@@ -23,7 +23,7 @@ pub(super) fn pair(first: &str, second: &str) -> Pair {
 }
 
 /// Everything that is durable.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct State {
     pub(super) head: Head,
     /// In commit order; the event at position p has index p − 1.
@@ -46,7 +46,7 @@ pub(super) struct State {
 }
 
 /// The outbox with its two indexes.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Outbox {
     /// The place of the last row ever added.
     pub(super) last: u64,

@@ -126,3 +126,73 @@ fn the_digest_tells_contents_apart_and_nothing_else() {
     other[0].records[0].value = Some(Bytes::from_static(b"other"));
     assert_ne!(one.digest(), filled(&other, true).digest());
 }
+
+#[test]
+fn a_full_disk_refuses_clearly_until_there_is_room() {
+    let mut engine = Engine::new();
+    engine.commit(&[write(1)]).unwrap();
+    let disk = engine.disk();
+    disk.trouble(Trouble { full: true, ..Trouble::default() }, 0);
+    let error = engine.commit(&[write(2)]).unwrap_err();
+    assert!(matches!(error, StorageError::DiskFull { .. }), "{error}");
+    assert_eq!(engine.store().head().unwrap().position, Position(1));
+    // A restart does not make room; to make room does.
+    let mut engine = Engine::recover(disk.clone());
+    assert!(engine.commit(&[write(2)]).is_err());
+    disk.trouble(Trouble::default(), 0);
+    engine.commit(&[write(2)]).unwrap();
+    assert_eq!(engine.store().head().unwrap().position, Position(2));
+}
+
+#[test]
+fn a_failed_sync_leaves_all_or_nothing_and_nobody_knows_which() {
+    let outcome = |seed| {
+        let mut engine = Engine::new();
+        let disk = engine.disk();
+        disk.trouble(Trouble { failed_syncs: 1.0, ..Trouble::default() }, seed);
+        let error = engine.commit(&[write(1), write(2)]).unwrap_err();
+        assert!(matches!(error, StorageError::Other { .. }), "{error}");
+        // A second sync that succeeds would prove nothing.
+        disk.trouble(Trouble::default(), 0);
+        assert!(crashed(engine.commit(&[write(3)])));
+        Engine::recover(disk).store().head().unwrap().position.0
+    };
+    let outcomes: Vec<u64> = (0..20).map(outcome).collect();
+    assert!(outcomes.iter().all(|events| [0, 2].contains(events)), "{outcomes:?}");
+    assert!(outcomes.contains(&0) && outcomes.contains(&2), "{outcomes:?}");
+    assert_eq!(outcomes, (0..20).map(outcome).collect::<Vec<_>>());
+}
+
+#[test]
+fn what_a_disk_lied_about_is_gone_after_the_crash_with_all_that_came_after() {
+    let mut engine = Engine::new();
+    engine.commit(&[write(1)]).unwrap();
+    let disk = engine.disk();
+    disk.trouble(Trouble { lost_syncs: 1.0, ..Trouble::default() }, 0);
+    engine.commit(&[write(2)]).unwrap();
+    disk.trouble(Trouble::default(), 0);
+    engine.commit(&[write(3)]).unwrap();
+    // As long as nothing stops, nobody notices.
+    assert_eq!(engine.store().head().unwrap().position, Position(3));
+    disk.crash(Timestamp::from_millis(9));
+    let mut engine = Engine::recover(disk);
+    assert_eq!(engine.store().head().unwrap().position, Position(1));
+    // The log goes on from there, and is durable again.
+    engine.commit(&[write(4)]).unwrap();
+    let store = Engine::recover(engine.disk()).store();
+    assert_eq!(store.head().unwrap().position, Position(2));
+    assert!(store.record("seen", "4").unwrap().is_some());
+    crate::verify::verify(&*store, crate::Head::default(), |_| {}).unwrap();
+}
+
+#[test]
+fn a_share_of_syncs_goes_wrong_at_the_same_places_for_a_seed() {
+    let survived = |seed| {
+        let mut engine = Engine::new();
+        engine.disk().trouble(Trouble { failed_syncs: 0.1, ..Trouble::default() }, seed);
+        (0..200).take_while(|n| engine.commit(&[write(*n)]).is_ok()).count()
+    };
+    let outcomes: std::collections::BTreeSet<usize> = (0..20).map(survived).collect();
+    assert_eq!(survived(7), survived(7));
+    assert!(outcomes.len() > 5, "{outcomes:?}");
+}

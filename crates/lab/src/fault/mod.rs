@@ -16,8 +16,11 @@
 //! | `disk` | `node`, `delay`, `full`, `failed_syncs`, `lost_syncs` | its disk is slow or full, a share of its syncs fails, or is acknowledged and lost |
 //! | `lie` | `node`, `share` | a replica answers with something else than it holds |
 //!
-//! Nodes may be named by a pattern with a star at its end: `worker-*`.
+//! Nodes may be named by a pattern with a star at its end: `worker-*`. One that is written out
+//! (`[[fault]]`) has `at` and `for`; those that are drawn (`[[faults]]`) have `every` and `for`, and
+//! may have `since` and `until`.
 
+mod http;
 mod parse;
 mod schedule;
 
@@ -26,6 +29,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+pub use http::Fate;
 pub use schedule::schedule;
 
 use crate::scenario::Place;

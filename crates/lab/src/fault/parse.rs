@@ -54,7 +54,8 @@ pub(crate) fn drawn(
         reader.problem("every", "must be longer than nothing");
     }
     let length = reader.durations("for", (second, second));
-    let from = reader.duration("from", Duration::ZERO);
+    // Not `from`: that is who sends, where the fault is one of a link.
+    let from = reader.duration("since", Duration::ZERO);
     let until = reader.optional_duration("until");
     let has_problem = every.1.is_zero();
     problems.extend(reader.end());
@@ -68,12 +69,14 @@ fn fault(reader: &Reader<'_>, known: &Known<'_>) -> Option<Fault> {
     let word = reader.required("kind");
     let all = Kind::ALL.map(Kind::name);
     let Some(kind) = Kind::ALL.into_iter().find(|kind| kind.name() == word) else {
+        reader.ignore_rest();
         if !word.is_empty() {
             reader.problem("kind", format!("unknown fault {word:?}{}", suggestion(word, &all)));
         }
         return None;
     };
     if !known.kinds.contains(&kind) {
+        reader.ignore_rest();
         let can: Vec<_> = known.kinds.iter().map(|kind| kind.name()).collect();
         let can = if can.is_empty() { "no faults".to_owned() } else { can.join(", ") };
         let system = known.system;

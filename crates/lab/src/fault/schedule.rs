@@ -34,6 +34,9 @@ pub fn schedule(
             at += between(&mut rng, drawn.every).max(Duration::from_millis(1));
         }
     }
+    // Variants may have different nodes. What would hit nobody is no fault of this one.
+    let exists = |name: &str| nodes.iter().any(|node| matches(name, node));
+    all.retain(|planned| planned.fault.nodes().all(exists));
     all.sort_by_key(|fault| fault.at);
     all.truncate(FAULTS_MAX);
     all
@@ -121,6 +124,18 @@ mod tests {
         };
         let all = schedule(&[planned], &[], &nodes(), Duration::from_secs(1), 0);
         assert_eq!(all.len(), 3);
+    }
+
+    #[test]
+    fn what_a_variant_does_not_have_is_not_hit_there() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        let planned = |fault| Planned { at: second, length: None, fault, place: Place::default() };
+        let apart =
+            |to: &str| Fault::Partition { from: "worker-*".into(), to: to.into(), one_way: false };
+        let written = [pause("server"), pause("worker-2"), apart("server-*"), apart("worker-*")];
+        let all = schedule(&written.map(planned), &[], &nodes(), minute, 1);
+        assert_eq!(all.len(), 2, "{all:?}");
+        assert_eq!(schedule(&[], &[drawn(apart("server-*"))], &nodes(), minute, 1), []);
     }
 
     #[test]

@@ -18,15 +18,22 @@
 //! | `time` | nanoseconds since some beginning, the same for all |
 //! | `error` | why it failed, in words; no check looks at it |
 //!
+//! [`read()`] finds out which of the two a file is, and reads it event by event.
+//!
 //! # Limits
 //! Events stand in the order in which they happened; `time` may repeat, not decrease.
 
 pub mod edn;
 mod event;
 pub mod jsonl;
+mod line;
 mod pairs;
+mod read;
 mod recorder;
+mod word;
 
 pub use event::{Event, Kind};
+pub use line::LineError;
 pub use pairs::{Malformed, Operation, Outcome, pairs};
+pub use read::{Format, Options, Reader, Writer, read};
 pub use recorder::{Pending, Recorder};

@@ -43,6 +43,7 @@ pub(super) fn variant(
         name: variant.name.clone(),
         about: variant.about.clone(),
         protected: variant.protected,
+        left_out: None,
         verdict,
         as_expected: verdict == wanted,
         checks,
@@ -51,6 +52,24 @@ pub(super) fn variant(
         schedule: trial.schedule.clone(),
         observed,
     })
+}
+
+/// A variant that was not run.
+#[cfg(feature = "real")]
+pub(super) fn left_out(trial: &Trial<'_>, reason: String) -> VariantReport {
+    VariantReport {
+        name: trial.variant.name.clone(),
+        about: trial.variant.about.clone(),
+        protected: trial.variant.protected,
+        left_out: Some(reason),
+        verdict: Verdict::Unknown,
+        as_expected: false,
+        checks: Vec::new(),
+        bounds: Vec::new(),
+        indicators: Default::default(),
+        schedule: Vec::new(),
+        observed: Observed::default(),
+    }
 }
 
 fn held(bound: &Bound, observed: &Observed) -> BoundReport {
@@ -84,6 +103,13 @@ pub(super) fn experiment(scenario: &Scenario, variants: &[VariantReport]) -> (Ve
     if !missed.is_empty() {
         let because = format!("unprotected, and nothing was caught: {missed}; the check is blind");
         return (Verdict::Violated, because);
+    }
+    let left_out: Vec<_> = variants
+        .iter()
+        .filter_map(|it| Some(format!("{} ({})", it.name, it.left_out.as_ref()?)))
+        .collect();
+    if !left_out.is_empty() {
+        return (Verdict::Unknown, format!("left out: {}", left_out.join(", ")));
     }
     let open = names(&|it| it.verdict == Verdict::Unknown);
     if !open.is_empty() {

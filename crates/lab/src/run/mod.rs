@@ -1,19 +1,23 @@
 //! Runs a scenario: every variant, then the same checks on each.
 
+mod campaign;
 mod judge;
 mod report;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use steadfast_time::Clock;
 
+pub use campaign::{Campaign, Score, campaign};
 pub use report::{BoundReport, CheckReport, Report, VariantReport};
+
+use report::Ran;
 
 use crate::limits::CHECK_TIME;
 use crate::system::Trial;
 use crate::{Error, Scenario};
 
 /// Where a trial runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// On simulated hosts, faster than real time.
@@ -49,6 +53,11 @@ pub trait Watch: Sync {
     /// A variant begins: which, its number from 0, and how many there are.
     fn variant(&self, name: &str, number: usize, all: usize) {
         let _ = (name, number, all);
+    }
+
+    /// The same again under another seed: its number from 0, and how many there are.
+    fn seed(&self, number: u64, all: u64) {
+        let _ = (number, all);
     }
 
     /// So much of the variant is done, 0 to 1.
@@ -87,10 +96,13 @@ pub fn simulate(
         variants.push(judge::variant(&trial, observed, options)?);
     }
     let wall = options.clock.monotonic() - started;
-    Ok(Report::new(scenario, Mode::Simulated, options, scenario.duration, wall, variants))
+    let ran = Ran { mode: Mode::Simulated, engine: None, duration: scenario.duration, wall };
+    Ok(Report::new(scenario, ran, options, variants))
 }
 
-/// Runs a scenario as processes.
+/// Runs a scenario as processes. A variant that cannot be had on this stage is left out with its
+/// reason, and the verdict is [`Unknown`](crate::Verdict::Unknown) at best. Dropped in the middle, it
+/// leaves nothing running.
 ///
 /// # Errors
 /// As [`simulate`]; besides, when the system has nothing real about it.
@@ -107,11 +119,16 @@ pub async fn perform(
     for (number, variant) in chosen.iter().enumerate() {
         watch.variant(&variant.name, number, chosen.len());
         let trial = Trial::new(scenario, variant, options.seed, scenario.real_duration, watch);
-        let observed = scenario.system.perform(&trial, stage).await?;
-        variants.push(judge::variant(&trial, observed, options)?);
+        variants.push(match scenario.system.perform(&trial, stage).await {
+            Ok(observed) => judge::variant(&trial, observed, options)?,
+            Err(Error::LeftOut { reason }) => judge::left_out(&trial, reason),
+            Err(error) => return Err(error),
+        });
     }
     let wall = options.clock.monotonic() - started;
-    Ok(Report::new(scenario, Mode::Real, options, scenario.real_duration, wall, variants))
+    let engine = Some(stage.engine_shown());
+    let ran = Ran { mode: Mode::Real, engine, duration: scenario.real_duration, wall };
+    Ok(Report::new(scenario, ran, options, variants))
 }
 
 fn chosen<'a>(scenario: &'a Scenario, options: &Options) -> Vec<&'a crate::scenario::Variant> {

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use super::{Mode, Options};
+use super::{Campaign, Mode, Options};
 use crate::check::{Model, Piece};
 use crate::fault::Planned;
 use crate::{Observed, Quantity, Scenario, Verdict};
@@ -25,6 +25,8 @@ pub struct Report {
     pub system: String,
     /// Where it ran.
     pub mode: Mode,
+    /// The coordination engine of a real run, without a password; none for a simulated one.
+    pub engine: Option<String>,
     /// Its seed.
     pub seed: u64,
     /// Whether the protected variants hold, and the others are caught.
@@ -39,6 +41,8 @@ pub struct Report {
     pub speed: f64,
     /// The command that repeats it.
     pub command: String,
+    /// The score over many seeds, if there were many. Everything else is of one of them.
+    pub campaign: Option<Campaign>,
     /// The variants, in the order of the scenario.
     pub variants: Vec<VariantReport>,
 }
@@ -52,6 +56,9 @@ pub struct VariantReport {
     pub about: String,
     /// Whether it must hold.
     pub protected: bool,
+    /// Why it was not run, when it was not; its verdict is [`Verdict::Unknown`] then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<String>,
     /// Whether all that is claimed holds for it.
     pub verdict: Verdict,
     /// Whether that is as it should be: protected and holds, or not and caught.
@@ -69,7 +76,7 @@ pub struct VariantReport {
 }
 
 /// A model that a history was checked against.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckReport {
     /// Which.
     pub model: Model,
@@ -82,7 +89,7 @@ pub struct CheckReport {
 }
 
 /// A bound that a figure was held against.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoundReport {
     /// Which figure.
     pub indicator: String,
@@ -96,24 +103,37 @@ pub struct BoundReport {
     pub verdict: Verdict,
 }
 
+/// Where it ran, and for how long.
+pub(super) struct Ran {
+    pub(super) mode: Mode,
+    pub(super) engine: Option<String>,
+    /// Of each trial, in the system's time.
+    pub(super) duration: Duration,
+    /// Of all of it, here.
+    pub(super) wall: Duration,
+}
+
 impl Report {
     pub(super) fn new(
         scenario: &Scenario,
-        mode: Mode,
+        ran: Ran,
         options: &Options,
-        duration: Duration,
-        wall: Duration,
         variants: Vec<VariantReport>,
     ) -> Self {
         let (verdict, because) = super::judge::experiment(scenario, &variants);
         let trials = u32::try_from(variants.len()).unwrap_or(u32::MAX);
+        let Ran { mode, engine, duration, wall } = ran;
         let simulated = duration.as_secs_f64() * f64::from(trials);
         let wall_s = wall.as_secs_f64();
         let name = scenario
             .path
             .as_ref()
             .map_or_else(|| scenario.name.clone(), |path| path.display().to_string());
-        let real = if mode == Mode::Real { " --real" } else { "" };
+        let real = match (mode, &engine) {
+            (Mode::Simulated, _) => String::new(),
+            (Mode::Real, None) => " --real".to_owned(),
+            (Mode::Real, Some(engine)) => format!(" --real --engine {engine}"),
+        };
         Self {
             experiment: scenario.name.clone(),
             title: scenario.title.clone(),
@@ -121,6 +141,7 @@ impl Report {
             source: scenario.source.clone(),
             system: scenario.system.name().to_owned(),
             mode,
+            engine,
             seed: options.seed,
             verdict,
             because,
@@ -128,6 +149,7 @@ impl Report {
             wall_s,
             speed: if wall_s > 0.0 { simulated / wall_s } else { 0.0 },
             command: format!("steadfast lab run {name} --seed {}{real}", options.seed),
+            campaign: None,
             variants,
         }
     }

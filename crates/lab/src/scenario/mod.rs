@@ -11,6 +11,7 @@
 //! system = "lock"                        # what is under test
 //! duration = "60s"                       # of simulated time; of real time with --real, unless:
 //! real_duration = "30s"
+//! scale_faults = false                   # true: in the shorter trial each [[fault]] is shorter, too
 //!
 //! [load]                                 # how it is used; both may be left out
 //! clients = 5
@@ -27,8 +28,8 @@
 //!
 //! [[faults]]                             # ... and faults that are drawn from the seed
 //! kind = "pause"
-//! nodes = ["worker-*"]
-//! every = "5s"
+//! node = "worker-*"                      # one of them each time
+//! every = "5s"                           # or ["3s", "8s"]
 //! for = ["3s", "5s"]
 //!
 //! [[invariant]]                          # a model that each history must fit
@@ -89,6 +90,9 @@ pub struct Scenario {
     pub duration: Duration,
     /// How long a real one takes.
     pub real_duration: Duration,
+    /// Whether faults that are written out keep their place and their share in a trial of another
+    /// length, instead of their times.
+    pub scale_faults: bool,
     /// How the system is used.
     pub load: Load,
     /// Settings of the system for all variants.

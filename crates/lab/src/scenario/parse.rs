@@ -38,6 +38,7 @@ fn read(file: &Section, problems: &mut Vec<Problem>) -> Option<Scenario> {
     let system = system(&reader);
     let duration = duration(&reader);
     let real_duration = reader.duration("real_duration", duration);
+    let scale_faults = reader.flag("scale_faults", false);
     let load = reader.section("load").map_or_else(Load::default, |section| load(section, problems));
     let settings = reader.section("settings").cloned().unwrap_or_default();
     let variants = variants(&reader, problems);
@@ -56,6 +57,7 @@ fn read(file: &Section, problems: &mut Vec<Problem>) -> Option<Scenario> {
             system,
             duration,
             real_duration,
+            scale_faults,
             load,
             settings: settings.clone(),
             faults: faults.iter().filter_map(|it| fault::planned(it, &known, problems)).collect(),
@@ -70,10 +72,7 @@ fn read(file: &Section, problems: &mut Vec<Problem>) -> Option<Scenario> {
             text: String::new(),
         }
     });
-    if let Some(scenario) = &scenario
-        && scenario.invariants.is_empty()
-        && scenario.bounds.is_empty()
-    {
+    if invariants.is_empty() && bounds.is_empty() {
         reader.problem(
             "invariant",
             "there is neither an [[invariant]] nor a [[bound]]: nothing is claimed",

@@ -68,7 +68,10 @@ pub(crate) fn suggestion(word: &str, known: &[&str]) -> String {
     let closest = known
         .iter()
         .map(|name| (strsim::jaro_winkler(word, name), name))
-        .filter(|(closeness, _)| *closeness >= CLOSE)
+        // In a short word two letters that changed places are already far.
+        .filter(|(closeness, name)| {
+            *closeness >= CLOSE || strsim::damerau_levenshtein(word, name) <= 1
+        })
         .max_by(|a, b| a.0.total_cmp(&b.0));
     match closest {
         Some((_, name)) => format!("; did you mean {name:?}?"),

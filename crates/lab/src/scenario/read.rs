@@ -4,7 +4,7 @@
 //! the type that is expected, and at the end refuses what nobody has asked for. Problems are
 //! collected, so that a file with three mistakes shows three.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::time::Duration;
@@ -90,7 +90,12 @@ impl Section {
     /// Takes keys out.
     #[must_use]
     pub fn reader(&self) -> Reader<'_> {
-        Reader { section: self, asked: RefCell::default(), problems: RefCell::default() }
+        Reader {
+            section: self,
+            asked: RefCell::default(),
+            problems: RefCell::default(),
+            lenient: Cell::default(),
+        }
     }
 }
 
@@ -128,6 +133,8 @@ pub struct Reader<'a> {
     section: &'a Section,
     asked: RefCell<Vec<&'static str>>,
     problems: RefCell<Vec<Problem>>,
+    /// Whether keys that nobody asked for are none of the problems.
+    lenient: Cell<bool>,
 }
 
 impl<'a> Reader<'a> {
@@ -425,11 +432,18 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Says nothing of keys that are not asked for: a mistake that is already noted keeps the reader
+    /// from knowing which there should be.
+    pub fn ignore_rest(&self) {
+        self.lenient.set(true);
+    }
+
     /// Ends the reading: what is in the section and was not asked for is a problem, too.
     pub fn end(self) -> Vec<Problem> {
         let asked = self.asked.into_inner();
         let mut problems = self.problems.into_inner();
-        for (key, entry) in &self.section.entries {
+        let unasked = (!self.lenient.get()).then_some(&self.section.entries);
+        for (key, entry) in unasked.into_iter().flatten() {
             if !asked.contains(&key.as_str()) {
                 let hint = suggestion(key, &asked);
                 problems.push(Problem::at(entry.place, format!("unknown key {key:?}{hint}")));

@@ -28,7 +28,9 @@ pub struct Host {
 struct Life {
     boot: RefCell<Option<Boot>>,
     tasks: RefCell<Vec<AbortHandle>>,
+    /// How many faults keep it standing still, and how many keep it down.
     stops: Cell<u32>,
+    kills: Cell<u32>,
 }
 
 /// How often a host was started, and whether it is up: odd is up. The network looks at it.
@@ -117,8 +119,10 @@ impl Host {
         }
     }
 
-    /// Ends everything on it at the point where it waits.
+    /// Ends everything on it at the point where it waits. A host that stood still does so no more.
+    /// Several kills need as many [`Host::start`].
     pub fn kill(&self) {
+        self.life.kills.set(self.life.kills.get() + 1);
         if !self.is_up() {
             return;
         }
@@ -126,11 +130,15 @@ impl Host {
         for task in self.life.tasks.borrow_mut().drain(..) {
             task.abort();
         }
+        self.life.stops.set(0);
+        self.clock.resume();
     }
 
     /// Starts it again, with its program.
     pub fn start(&self) {
-        if self.is_up() {
+        let kills = self.life.kills.get().saturating_sub(1);
+        self.life.kills.set(kills);
+        if self.is_up() || kills > 0 {
             return;
         }
         self.incarnation.0.fetch_add(1, Ordering::Relaxed);
@@ -154,8 +162,13 @@ impl Host {
         }
     }
 
-    pub(super) fn steady(&self) {
+    /// Ends whatever keeps it down or still, and lets its clock run as it should.
+    pub(super) fn heal(&self) {
+        self.life.stops.set(0);
+        self.life.kills.set(0);
         self.clock.drift(0);
+        self.clock.resume();
+        self.start();
     }
 }
 

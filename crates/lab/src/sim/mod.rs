@@ -13,6 +13,8 @@
 
 mod host;
 mod net;
+#[cfg(test)]
+mod tests;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -99,6 +101,10 @@ impl Stage {
     pub fn direct(&self, schedule: &[Planned], mut apply: impl FnMut(&Fault, bool) + 'static) {
         let mut changes: Vec<(Duration, bool, usize)> = Vec::new();
         for (number, planned) in schedule.iter().enumerate() {
+            if planned.length == Some(Duration::ZERO) {
+                // It would end before it begins.
+                continue;
+            }
             changes.push((planned.at, true, number));
             if let Some(length) = planned.length {
                 changes.push((planned.at + length, false, number));
@@ -165,9 +171,7 @@ impl Stage {
     pub fn heal(&self) {
         self.net.heal();
         for host in self.hosts.values() {
-            host.resume();
-            host.start();
-            host.steady();
+            host.heal();
         }
     }
 

@@ -126,14 +126,14 @@ impl Net {
         from: &str,
         to: &str,
         bytes: usize,
-        work: impl Fn() -> BoxFuture<'static, ()> + Send + 'static,
+        work: impl Fn() -> BoxFuture<'static, ()> + Send + Sync + 'static,
     ) {
         let arrivals = self.state().transit(from, to, bytes, self.shared.clock.monotonic());
-        let (net, to) = (self.clone(), to.to_owned());
+        let (net, to, work) = (self.clone(), to.to_owned(), Arc::new(work));
         self.carry(async move {
             for at in arrivals {
                 net.shared.clock.sleep_until(at).await;
-                if let Some((work, _)) = net.at(&to, work()) {
+                if let Some((work, _)) = net.at(&to, Arc::clone(&work)) {
                     net.carry(work.map(|_| ()));
                 }
             }
@@ -151,18 +151,19 @@ impl Net {
         from: &str,
         to: &str,
         bytes: usize,
-        work: impl Fn() -> BoxFuture<'static, T> + Send + 'static,
+        work: impl Fn() -> BoxFuture<'static, T> + Send + Sync + 'static,
     ) -> Result<T, Refused> {
         let arrivals = self.state().transit(from, to, bytes, self.shared.clock.monotonic());
         let (sender, receiver) = oneshot::channel();
         let sender = Arc::new(Mutex::new(Some(sender)));
         let (net, from, to) = (self.clone(), from.to_owned(), to.to_owned());
+        let work = Arc::new(work);
         self.carry(async move {
             for at in arrivals {
                 net.shared.clock.sleep_until(at).await;
                 let (reply, sender) = (net.clone(), Arc::clone(&sender));
                 let (from, to) = (from.clone(), to.clone());
-                let work = net.at(&to, work());
+                let work = net.at(&to, Arc::clone(&work));
                 net.carry(async move {
                     let answer = match work {
                         // A host that is killed in the middle says nothing more.
@@ -203,8 +204,10 @@ impl Net {
     fn at<T: Send + 'static>(
         &self,
         host: &str,
-        work: BoxFuture<'static, T>,
+        work: Arc<impl Fn() -> BoxFuture<'static, T> + Send + Sync + 'static>,
     ) -> Option<(BoxFuture<'static, Option<T>>, u64)> {
+        // Nothing of it happens before the host takes it up.
+        let work = async move { work().await };
         // A client that is no host is always there.
         let Some((clock, incarnation)) = self.shared.hosts.get(host) else {
             return Some((work.map(Some).boxed(), 0));
@@ -214,7 +217,7 @@ impl Net {
             return None;
         }
         let incarnation = incarnation.clone();
-        let mut work = work;
+        let mut work = Box::pin(work);
         let living = std::future::poll_fn(move |context| {
             if incarnation.get() != born {
                 return std::task::Poll::Ready(None);

@@ -11,6 +11,15 @@
 //! leaves a history, figures and curves in an [`Observed`]. It judges nothing: what must hold is
 //! the scenario's business.
 
+pub mod calls;
+pub mod detector;
+pub mod lock;
+pub mod register;
+pub mod replicas;
+pub mod ring;
+pub mod orders;
+pub mod outbox;
+pub mod platform;
 mod trial;
 
 use std::fmt::Debug;
@@ -83,7 +92,7 @@ pub trait System: Debug + Sync {
 }
 
 /// Every system there is.
-pub const ALL: &[&dyn System] = &[];
+pub const ALL: &[&dyn System] = &[&lock::Lock, &ring::Placement, &register::Register, &detector::Detector, &replicas::Replicas, &platform::Platform, &outbox::DualWrite, &orders::Idempotency, &calls::Calls];
 
 /// The one with that name.
 #[must_use]

@@ -43,7 +43,8 @@ impl<'a> Trial<'a> {
     ) -> Self {
         let settings = scenario.settings_of(variant);
         let nodes = scenario.system.prepare(scenario.load, &settings.reader());
-        let schedule = fault::schedule(&scenario.faults, &scenario.drawn, &nodes, duration, seed);
+        let planned = planned(scenario, duration);
+        let schedule = fault::schedule(&planned, &scenario.drawn, &nodes, duration, seed);
         let load = scenario.load;
         Self { scenario, variant, seed, duration, load, settings, nodes, schedule, watch }
     }
@@ -74,6 +75,21 @@ impl<'a> Trial<'a> {
     pub fn is_interrupted(&self) -> bool {
         self.watch.is_interrupted()
     }
+}
+
+/// The faults that are written out, at their place in a trial of this length.
+fn planned(scenario: &Scenario, duration: Duration) -> Vec<Planned> {
+    let share = duration.as_secs_f64() / scenario.duration.as_secs_f64().max(f64::MIN_POSITIVE);
+    let planned = scenario.faults.iter().cloned();
+    if !scenario.scale_faults || duration == scenario.duration {
+        return planned.collect();
+    }
+    let scaled = |fault: Planned| Planned {
+        at: fault.at.mul_f64(share),
+        length: fault.length.map(|length| length.mul_f64(share)),
+        ..fault
+    };
+    planned.map(scaled).collect()
 }
 
 impl fmt::Debug for Trial<'_> {

@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
+use steadfast_lab::Verdict;
 
 /// Why a command did not do what was asked.
 #[derive(Debug)]
@@ -13,6 +14,9 @@ pub enum Failure {
     Failed(String),
     /// It was asked for wrongly. Exit code 2.
     Usage(String),
+    /// What was asked about does not hold, or nobody knows; stdout says so already. Exit codes 1
+    /// and 3.
+    Verdict(Verdict),
     /// Stdout could not be written. A reader that has left is no failure.
     Stdout(io::Error),
 }
@@ -43,6 +47,7 @@ impl Failure {
         let (text, code) = match self {
             Self::Failed(text) => (text, 1),
             Self::Usage(text) => (text, 2),
+            Self::Verdict(verdict) => return ExitCode::from(verdict.exit_code()),
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;
             }

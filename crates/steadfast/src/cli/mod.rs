@@ -2,10 +2,12 @@
 //!
 //! Data goes to stdout, everything else to stderr, so that output can be piped; with `--json`
 //! stdout is one JSON document. Exit codes: 0 done, 1 failed, 2 used wrongly (which includes a
-//! configuration that is wrong). Each command is a module with its arguments and what it does.
+//! configuration that is wrong), 3 not found out. Each command is a module with its arguments and
+//! what it does.
 
 mod args;
 mod bench;
+mod check;
 mod client;
 mod config;
 mod coordinator;
@@ -13,6 +15,7 @@ mod dead_letters;
 mod doctor;
 mod failure;
 mod journal;
+mod lab;
 mod leases;
 mod orders;
 mod output;
@@ -36,7 +39,8 @@ Examples:
   steadfast orders list          what is under way
   steadfast bench orders         how many orders a second this machine carries
 
-Exit codes: 0 done, 1 failed, 2 used wrongly. Data goes to stdout, all else to stderr.";
+Exit codes: 0 done, 1 failed, 2 used wrongly, 3 not found out. Data goes to stdout, all else to
+stderr.";
 
 /// Takes orders and dispatches couriers, exactly once.
 #[derive(Debug, Parser)]
@@ -60,6 +64,8 @@ enum Command {
     /// Measure this machine.
     #[command(subcommand)]
     Bench(bench::Command),
+    /// Find out whether a history of operations is what a model allows.
+    Check(check::Args),
     /// Look after a journal.
     #[command(subcommand)]
     Journal(journal::Command),
@@ -78,6 +84,9 @@ enum Command {
     /// See what stands between the parts: circuits, budgets, indicators.
     #[command(subcommand)]
     Policies(policies::Command),
+    /// Run experiments: a guarantee with its protection and without.
+    #[command(subcommand)]
+    Lab(lab::Command),
     /// Show and check the configuration.
     #[command(subcommand)]
     Config(config::Command),
@@ -117,12 +126,14 @@ fn run(command: Command, out: &mut Out) -> Result<(), Failure> {
         Command::Coordinator(args) => args.run(out),
         Command::Replay(args) => args.run(out),
         Command::Bench(command) => command.run(out),
+        Command::Check(args) => args.run(out),
         Command::Journal(command) => command.run(out),
         Command::Orders(command) => command.run(out),
         Command::Sagas(command) => command.run(out),
         Command::DeadLetters(command) => command.run(out),
         Command::Leases(command) => command.run(out),
         Command::Policies(command) => command.run(out),
+        Command::Lab(command) => command.run(out),
         Command::Config(command) => command.run(out),
         Command::Completions { shell } => {
             let mut script = Vec::new();

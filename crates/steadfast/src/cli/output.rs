@@ -2,6 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
+use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 
 use super::Failure;
@@ -39,6 +40,18 @@ impl Out {
     /// Stdout cannot be written.
     pub fn line(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
         writeln!(self.stdout, "{text}").map_err(Failure::Stdout)
+    }
+
+    /// Text with colours, which only a terminal that wants them gets to see, and a line break.
+    ///
+    /// # Errors
+    /// Stdout cannot be written.
+    pub fn styled(&mut self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        let text = text.to_string();
+        match AutoStream::choice(&io::stdout()) {
+            ColorChoice::Never => self.line(anstream::adapter::strip_str(&text)),
+            _ => self.line(text),
+        }
     }
 
     /// A table.

@@ -1,0 +1,190 @@
+//! `lab run`
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use steadfast_lab::run::{self, Options, Report};
+use steadfast_lab::{Error, Scenario, Verdict, experiment, real, report};
+use steadfast_time::Clock;
+
+use super::watch::Screen;
+use super::{pages, process, scenario, tell};
+use crate::cli::{Failure, Out};
+use crate::config::value::Length;
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  steadfast lab run fencing                        simulated: seconds for a minute
+  steadfast lab run fencing --seeds 10             under ten seeds, one after the other
+  steadfast lab run fencing --real                 as processes, with real signals
+  steadfast lab run fencing --real --engine etcd://127.0.0.1:2379
+  steadfast lab run mine.toml --report out         one's own scenario, with pages to look at
+  steadfast lab run all --report out               every built-in experiment, and a gallery
+
+Exit codes: 0 every protected variant holds and every broken twin is caught, 1 not so, 2 used wrongly
+(a scenario with a mistake), 3 not found out. Ctrl-C ends a run and leaves nothing running.";
+
+/// Arguments of `lab run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Built-in experiments by name, scenario files, or `all`.
+    #[arg(required = true, value_name = "NAME|FILE")]
+    names: Vec<String>,
+    /// Everything random comes from it.
+    #[arg(long, value_name = "N", default_value_t = 1, env = "STEADFAST_SEED")]
+    seed: u64,
+    /// Run under so many seeds, from --seed on.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..=100_000), conflicts_with = "real")]
+    seeds: u64,
+    /// Run it as processes of this machine instead of simulating it.
+    #[arg(long)]
+    real: bool,
+    /// The coordination engine of a real run, as the configuration has it; may be given several
+    /// times [default: embedded].
+    #[arg(long, value_name = "URL", requires = "real")]
+    engine: Vec<String>,
+    /// How long a trial takes, in the system's time, instead of what the scenario says.
+    #[arg(long, value_name = "TIME")]
+    duration: Option<Length>,
+    /// Only these variants; the verdict is then open at best.
+    #[arg(long, value_name = "NAME")]
+    variant: Vec<String>,
+    /// How long each check of a history may search.
+    #[arg(long, value_name = "TIME", default_value = "60s")]
+    check_time: Length,
+    /// Write pages, figures and histories here.
+    #[arg(long, value_name = "DIR")]
+    report: Option<PathBuf>,
+    /// Write the figures into the documents of this folder: NAME.md, between its marks.
+    #[arg(long, value_name = "DIR")]
+    pages: Option<PathBuf>,
+}
+
+impl Args {
+    pub fn run(self, out: &mut Out) -> Result<(), Failure> {
+        let scenarios = self.scenarios()?;
+        let runtime = crate::runtime::build().map_err(Failure::failed)?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let notice = Arc::clone(&interrupted);
+        runtime.spawn(async move {
+            if tokio::signal::ctrl_c().await.is_ok() {
+                notice.store(true, Ordering::Relaxed);
+            }
+        });
+        let engines =
+            if self.engine.is_empty() { vec!["embedded".to_owned()] } else { self.engine.clone() };
+        let engines = if self.real { engines } else { vec![String::new()] };
+        let mut reports = Vec::new();
+        for scenario in &scenarios {
+            for engine in &engines {
+                let screen = Screen::new(Arc::clone(&interrupted));
+                let result = if self.real {
+                    runtime.block_on(self.perform(scenario, engine, &screen))
+                } else {
+                    run::campaign(scenario, &self.options(), self.seeds, &screen)
+                };
+                screen.clear();
+                let found = result.map_err(failure)?;
+                self.tell(&found, out)?;
+                reports.push(found);
+            }
+        }
+        if out.json() {
+            match reports.as_slice() {
+                [one] => out.document(one)?,
+                several => out.document(&serde_json::json!({ "runs": several }))?,
+            }
+        }
+        match Verdict::all(reports.iter().map(|report| report.verdict)) {
+            Verdict::Holds => Ok(()),
+            verdict => out.finish().and(Err(Failure::Verdict(verdict))),
+        }
+    }
+
+    fn scenarios(&self) -> Result<Vec<Scenario>, Failure> {
+        let mut scenarios = Vec::new();
+        for name in &self.names {
+            if name == "all" {
+                scenarios
+                    .extend(experiment::ALL.iter().filter_map(|(name, _)| experiment::find(name)));
+            } else {
+                scenarios.push(scenario(name)?);
+            }
+        }
+        for scenario in &mut scenarios {
+            if let Some(length) = self.duration {
+                if length.get().is_zero() {
+                    return Err(Failure::Usage(
+                        "--duration: must be longer than nothing".to_owned(),
+                    ));
+                }
+                (scenario.duration, scenario.real_duration) = (length.get(), length.get());
+            }
+            for name in &self.variant {
+                if !scenario.variants.iter().any(|variant| variant.name == *name) {
+                    let known: Vec<_> =
+                        scenario.variants.iter().map(|it| it.name.as_str()).collect();
+                    let (of, known) = (&scenario.name, known.join(", "));
+                    return Err(Failure::Usage(format!(
+                        "--variant: {of} has no variant {name:?}; it has {known}"
+                    )));
+                }
+            }
+        }
+        Ok(scenarios)
+    }
+
+    fn options(&self) -> Options {
+        let (check_time, only) = (self.check_time.get(), self.variant.clone());
+        Options { seed: self.seed, check_time, only, clock: Clock::system() }
+    }
+
+    /// Runs as processes; an interruption drops the run, and everything that it started with it.
+    async fn perform(
+        &self,
+        scenario: &Scenario,
+        engine: &str,
+        screen: &Screen,
+    ) -> Result<Report, Error> {
+        let again = process::again().map_err(|_| Error::Interrupted)?;
+        let stage = real::Stage::new(again)?.with_engine(engine);
+        let options = self.options();
+        let work = run::perform(scenario, &options, &stage, screen);
+        let interrupted = async {
+            while !steadfast_lab::run::Watch::is_interrupted(screen) {
+                options.clock.sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            result = work => result,
+            () = interrupted => Err(Error::Interrupted),
+        }
+    }
+
+    fn tell(&self, found: &Report, out: &mut Out) -> Result<(), Failure> {
+        let saved = match &self.report {
+            Some(dir) => Some(report::save(found, dir).map_err(failure)?),
+            None => None,
+        };
+        if let Some(folder) = &self.pages {
+            pages::write(found, folder)?;
+        }
+        if !out.json() {
+            tell::tell(found, out)?;
+            if let Some(saved) = &saved {
+                out.line(format!("page: {}", saved.html.display()))?;
+            }
+            out.finish()?;
+        }
+        Ok(())
+    }
+}
+
+fn failure(error: Error) -> Failure {
+    match error {
+        Error::Scenario(_) | Error::Mode { .. } => Failure::Usage(error.to_string()),
+        other => Failure::of(&other),
+    }
+}
