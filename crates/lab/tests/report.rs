@@ -1,4 +1,5 @@
 //! Reports: whole pages, nothing of the text taken for markup, the same figures everywhere.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -271,7 +272,7 @@ fn as_xml(page: &str) -> String {
 
 fn texts(document: &roxmltree::Document<'_>, tag: &str) -> Vec<String> {
     let text = |node: roxmltree::Node<'_, '_>| {
-        node.descendants().filter_map(|it| it.is_text().then(|| it.text().unwrap())).collect()
+        node.descendants().filter(roxmltree::Node::is_text).filter_map(|it| it.text()).collect()
     };
     document.descendants().filter(|node| node.has_tag_name(tag)).map(text).collect()
 }

@@ -17,6 +17,7 @@ const COMMANDS: &[&str] = &[
     "bench orders",
     "bench locks",
     "bench journal",
+    "check",
     "journal",
     "journal verify",
     "orders",

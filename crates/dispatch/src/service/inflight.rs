@@ -2,24 +2,34 @@
 //!
 //! They attach to it and wait. Only finished work holds a key in the journal; this map holds
 //! those at work in this process, so it is empty after a crash, as it should be.
+//!
+//! They go on in the order in which they came: whoever simulates this needs the same order each
+//! time.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use steadfast_journal::StoredResponse;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 use crate::limits::ATTACHED_MAX;
 use crate::names::TenantId;
 
 type Key = (TenantId, String);
 
-/// What the first request has come to: nothing yet, or its stored answer.
+/// What the first request has come to: its stored answer, or nothing.
 type Outcome = Option<Arc<StoredResponse>>;
 
 struct Working {
     fingerprint: [u8; 32],
-    outcome: watch::Receiver<Outcome>,
+    first: Arc<First>,
+}
+
+/// The first request.
+#[derive(Default)]
+struct First {
+    outcome: OnceLock<Outcome>,
+    over: Notify,
 }
 
 #[derive(Default)]
@@ -57,12 +67,12 @@ impl InFlight {
                     self.attached.fetch_sub(1, Relaxed);
                     return Place::Full;
                 }
-                Place::Attached(Follower { inflight: self, outcome: first.outcome.clone() })
+                Place::Attached(Follower { inflight: self, first: Arc::clone(&first.first) })
             }
             None => {
-                let (sender, outcome) = watch::channel(None);
-                working.insert(key.clone(), Working { fingerprint, outcome });
-                Place::First(Leader { inflight: self, key, sender })
+                let first = Arc::<First>::default();
+                working.insert(key.clone(), Working { fingerprint, first: Arc::clone(&first) });
+                Place::First(Leader { inflight: self, key, first })
             }
         }
     }
@@ -73,33 +83,41 @@ impl InFlight {
 pub(super) struct Leader<'a> {
     inflight: &'a InFlight,
     key: Key,
-    sender: watch::Sender<Outcome>,
+    first: Arc<First>,
 }
 
 impl Leader<'_> {
     pub(super) fn finish(self, response: Arc<StoredResponse>) {
-        self.sender.send_replace(Some(response));
+        // It is over once, here or with the drop that follows.
+        let _ = self.first.outcome.set(Some(response));
     }
 }
 
 impl Drop for Leader<'_> {
     fn drop(&mut self) {
         self.inflight.working().remove(&self.key);
+        let _ = self.first.outcome.set(None);
+        self.first.over.notify_waiters();
     }
 }
 
 /// A later request of the same key.
 pub(super) struct Follower<'a> {
     inflight: &'a InFlight,
-    outcome: watch::Receiver<Outcome>,
+    first: Arc<First>,
 }
 
 impl Follower<'_> {
     /// Waits for the first; `None` when it ended without an answer, and it is worth trying
     /// oneself.
-    pub(super) async fn wait(mut self) -> Outcome {
-        let outcome = self.outcome.wait_for(Option::is_some).await;
-        outcome.ok().and_then(|outcome| outcome.clone())
+    pub(super) async fn wait(self) -> Outcome {
+        let mut over = std::pin::pin!(self.first.over.notified());
+        // From here on the end is not missed.
+        over.as_mut().enable();
+        if self.first.outcome.get().is_none() {
+            over.await;
+        }
+        self.first.outcome.get().cloned().flatten()
     }
 }
 

@@ -1,14 +1,14 @@
 //! Many runs on one page: a card for each, with its verdict, its key figures, and a small picture.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use maud::{Markup, html};
 
 use super::draw::spark::spark;
 use super::summary::{Curve, Summary, VariantSummary};
 use super::{html as pages, words};
-use crate::{Error, Verdict};
+use crate::Verdict;
 
 /// How many figures a card shows.
 const FIGURES_MAX: usize = 2;
@@ -18,17 +18,6 @@ const FIGURES_MAX: usize = 2;
 #[must_use]
 pub fn page(runs: &[Summary]) -> String {
     page_with(runs, &[])
-}
-
-/// Writes the page over all runs of a folder into it, and returns where it is. What [`index`] tells
-/// besides stands on the page.
-///
-/// # Errors
-/// As [`index`].
-///
-/// [`index`]: super::index
-pub fn write(folder: &Path) -> Result<PathBuf, Error> {
-    Ok(super::index(folder)?.html)
 }
 
 /// The same with the files that are no runs, and why.

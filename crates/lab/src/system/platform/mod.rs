@@ -230,6 +230,7 @@ impl World {
             }
             apply(&told, &faults);
         });
+        apply(&shared, &[]);
         Self { stage, shared, city, active }
     }
 
@@ -344,7 +345,9 @@ fn apply(shared: &Shared, active: &[Fault]) {
         Fault::Http { http, .. } => Some(*http),
         _ => None,
     });
-    shared.database.disturb(disk, shared.seed);
+    let lying = shared.setup.lost_syncs;
+    let lies = |disk: fault::Disk| fault::Disk { lost_syncs: disk.lost_syncs.max(lying), ..disk };
+    shared.database.disturb(Some(lies(disk.unwrap_or_default())), shared.seed);
     providers::disturb(&shared.sandbox.faults, http);
 }
 

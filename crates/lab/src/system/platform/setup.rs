@@ -54,6 +54,8 @@ pub(super) struct Setup {
     pub(super) protections: Protections,
     /// What all links do.
     pub(super) link: Link,
+    /// The share of the database's syncs that its disk acknowledges without doing them, all the time.
+    pub(super) lost_syncs: f64,
     /// What goes wrong on the nodes' own buses.
     pub(super) bus: chaos::Faults,
 }
@@ -86,6 +88,7 @@ impl Setup {
                 loss: settings.share("link_loss", 0.0),
                 ..Link::default()
             },
+            lost_syncs: settings.share("lost_syncs", 0.0),
             bus: chaos::Faults {
                 drop: settings.share("bus_loss", 0.0),
                 lose_answer: settings.share("bus_lost_answers", 0.0),

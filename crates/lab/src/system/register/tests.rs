@@ -69,27 +69,3 @@ fn the_matrix_says_what_the_arithmetic_says() {
     let stale = table.rows[0][2].as_str();
     assert_ne!(stale, "0 %", "W=1 R=1 without any loss");
 }
-
-#[test]
-#[ignore]
-fn show_tmp() {
-    for seed in 1..=10 {
-        let report = report(seed, &[]);
-        println!("seed {seed} {} {} {:.2}s", report.verdict, report.because, report.wall_s);
-        for v in &report.variants {
-            print!("  {:16} {:8} n={} ", v.name, v.verdict.to_string(), v.observed.history.len());
-            for (k, q) in &v.indicators {
-                print!("{k}={q} ");
-            }
-            println!();
-            if seed == 1 {
-                for t in &v.observed.tables {
-                    println!("{:?}", t.head);
-                    for r in &t.rows {
-                        println!("{r:?}");
-                    }
-                }
-            }
-        }
-    }
-}

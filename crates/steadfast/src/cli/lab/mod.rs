@@ -1,6 +1,5 @@
 //! `lab list|show|run|report`
 
-mod pages;
 mod process;
 mod report;
 mod run;
@@ -38,7 +37,7 @@ Example:
     /// Run experiments, and see whether the guarantee holds and its broken twin is caught.
     #[command(after_help = run::EXAMPLES)]
     Run(run::Args),
-    /// Make the gallery page of a folder of reports anew.
+    /// Make the gallery of a folder of reports anew, or write their figures into documents.
     #[command(after_help = report::EXAMPLES)]
     Report(report::Args),
     /// This program as a process of a real experiment.

@@ -10,7 +10,7 @@ use steadfast_lab::{Error, Scenario, Verdict, experiment, real, report};
 use steadfast_time::Clock;
 
 use super::watch::Screen;
-use super::{pages, process, scenario, tell};
+use super::{process, scenario, tell};
 use crate::cli::{Failure, Out};
 use crate::config::value::Length;
 
@@ -57,9 +57,6 @@ pub struct Args {
     /// Write pages, figures and histories here.
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
-    /// Write the figures into the documents of this folder: NAME.md, between its marks.
-    #[arg(long, value_name = "DIR")]
-    pages: Option<PathBuf>,
 }
 
 impl Args {
@@ -168,9 +165,6 @@ impl Args {
             Some(dir) => Some(report::save(found, dir).map_err(failure)?),
             None => None,
         };
-        if let Some(folder) = &self.pages {
-            pages::write(found, folder)?;
-        }
         if !out.json() {
             tell::tell(found, out)?;
             if let Some(saved) = &saved {
