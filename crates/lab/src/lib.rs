@@ -56,3 +56,8 @@ pub use quantity::{Quantity, Unit};
 pub use scenario::Scenario;
 pub use system::System;
 pub use verdict::Verdict;
+
+/// The README's examples, so that they stay true.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -54,7 +54,8 @@ impl Api {
                 .build(clock.clone())
         });
         let policies = policies.collect::<Result<_, _>>()?;
-        let pool = settings.pool.map(|options| Bulkhead::new(&options, clock.clone())).transpose()?;
+        let pool =
+            settings.pool.map(|options| Bulkhead::new(&options, clock.clone())).transpose()?;
         let Settings { patience, propagate, .. } = *settings;
         Ok(Self { clock, policies, pool, patience, propagate, transport, meter })
     }
@@ -87,7 +88,9 @@ impl Api {
         settled: &AtomicU32,
     ) -> Result<(), String> {
         let _place = match &self.pool {
-            Some(pool) => Some(pool.acquire(deadline).await.map_err(|full| format!("pool: {full}"))?),
+            Some(pool) => {
+                Some(pool.acquire(deadline).await.map_err(|full| format!("pool: {full}"))?)
+            }
             None => None,
         };
         let Some(policy) = self.policies.get(to) else { return Err("no such dependency".into()) };

@@ -155,7 +155,7 @@ pub(super) async fn run(
     };
     let mut observed = observe(trial, settings, &plant, &clock).await?;
     drop(plant);
-    beside_its_twin(system, trial, &mut observed)?;
+    beside_its_twin(system, trial, &mut observed).await?;
     Ok(observed)
 }
 
@@ -184,9 +184,10 @@ async fn observe(
         }
     });
     let log = Log::default();
-    let directing = schedule::direct(&plant.crew, &trial.schedule, origin, &log, |_, fault, begins| {
-        plant.disturb(fault, begins);
-    });
+    let directing =
+        schedule::direct(&plant.crew, &trial.schedule, origin, &log, |_, fault, begins| {
+            plant.disturb(fault, begins);
+        });
     // Faults may all be over long before the calls are.
     let directing = async {
         match directing.await {
@@ -265,13 +266,16 @@ async fn ask(requests: &Requests, address: SocketAddr) -> Result<Done, Failed> {
 }
 
 /// Puts the simulated trial of the same length and seed beside the real one.
-fn beside_its_twin(
+async fn beside_its_twin(
     system: &Calls,
     trial: &Trial<'_>,
     observed: &mut Observed,
 ) -> Result<(), Error> {
     let Trial { scenario, variant, seed, duration, .. } = *trial;
-    let twin = system.simulate(&Trial::new(scenario, variant, seed, duration, &Silent))?;
+    let twin = Trial::new(scenario, variant, seed, duration, &Silent);
+    // A simulation is one long step for the runtime here, whose budget for a step would stop the
+    // channels within it for good.
+    let twin = tokio::task::unconstrained(async { system.simulate(&twin) }).await?;
     let mut rows = Vec::new();
     for name in COMPARED {
         let of = |observed: &Observed| observed.indicators.get(name).copied();

@@ -8,8 +8,8 @@ use steadfast_resilience::policy::Counters;
 use super::meter::{Heard, Lane, Tally};
 use super::phases::{Phases, Stretch};
 use super::settings::Settings;
-use crate::observed::Series;
 use crate::Observed;
+use crate::observed::Series;
 use crate::quantity::{Quantity, Unit};
 
 const STATES: &[&str] = &["closed", "half-open", "open"];
@@ -240,11 +240,14 @@ fn lane_curves(observed: &mut Observed, lane: &Lane, step: Duration, of: &dyn Fn
     let mut breaker = Series::states("breaker", &of("breaker"), STATES);
     breaker.push(Duration::ZERO, 0.0);
     for (at, state) in &lane.breaker {
-        breaker.push(*at, match state {
-            State::Closed | State::ForcedClosed => 0.0,
-            State::HalfOpen => 1.0,
-            State::Open | State::ForcedOpen => 2.0,
-        });
+        breaker.push(
+            *at,
+            match state {
+                State::Closed | State::ForcedClosed => 0.0,
+                State::HalfOpen => 1.0,
+                State::Open | State::ForcedOpen => 2.0,
+            },
+        );
     }
     observed.series.extend([sent, queue, retries, hedges, timeouts, breaker]);
 }

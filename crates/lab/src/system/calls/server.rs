@@ -73,8 +73,7 @@ async fn connection(stream: TcpStream, station: Arc<Mutex<Station>>, clock: Cloc
 }
 
 async fn answer(station: &Mutex<Station>, clock: &Clock) -> Response<Full<Bytes>> {
-    let turn =
-        station.lock().unwrap_or_else(PoisonError::into_inner).admit(clock.monotonic());
+    let turn = station.lock().unwrap_or_else(PoisonError::into_inner).admit(clock.monotonic());
     let mut answer = Response::new(Full::default());
     match turn {
         Ok(turn) => {

@@ -149,8 +149,7 @@ fn policy(reader: &Reader<'_>) -> Options {
         .then(|| breaker::Options { open_for, ..breaker::Options::default() });
     let places = count(reader, "bulkhead", 0..=u64::from(limits::PLACES_MAX), 0);
     let wait = reader.duration("bulkhead_wait", bulkhead::Options::default().wait);
-    let bulkhead =
-        (places > 0).then_some(bulkhead::Options { limit: places, queue: places, wait });
+    let bulkhead = (places > 0).then_some(bulkhead::Options { limit: places, queue: places, wait });
     Options {
         timeout: Some(timeout::Options { attempt: Attempt::Fixed(attempt), overall: None }),
         retry,

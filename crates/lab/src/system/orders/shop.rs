@@ -137,16 +137,16 @@ impl Shop {
         let amount = request.amount.clone();
         let deadline = self.clock.monotonic() + PAYMENT;
         let key = IdempotencyKey::parse(key.as_bytes()).ok()?;
-        let placed = services.orders.place(request, TenantId::public(), key, deadline).await.ok()?;
+        let placed =
+            services.orders.place(request, TenantId::public(), key, deadline).await.ok()?;
         if placed.replayed {
             self.gate().replayed += 1;
         }
         let body = placed.response.body.to_vec();
         let id: OrderId = super::customers::order_id(&body)?;
         // Under the order's own key: asked again, it is the same payment.
-        let call = |step: &str| {
-            Call::first(format!("{id}/{step}"), self.clock.monotonic() + PAYMENT)
-        };
+        let call =
+            |step: &str| Call::first(format!("{id}/{step}"), self.clock.monotonic() + PAYMENT);
         sure(self.payment.authorize(&call("authorize"), id, &amount).await)?;
         sure(self.payment.capture(&call("capture"), id).await)?;
         Some(body)

@@ -150,8 +150,7 @@ impl System for DualWrite {
         let setup = Setup::read(trial.load, &trial.settings.reader());
         let mut stage = Stage::new(trial.seed, &HOSTS.map(str::to_owned), setup.link);
         let host = stage.host(DATABASE);
-        let options =
-            database::Options { protections: Protections::default(), sync: setup.sync };
+        let options = database::Options { protections: Protections::default(), sync: setup.sync };
         let database = Database::start(&mut stage, host, options);
         let broker = Broker::start(&mut stage, BROKER, trial.seed, setup.bus);
         let service = service::start(&stage, &database, &broker, &setup, trial.seed);
@@ -242,8 +241,7 @@ fn observe(
 ) -> Result<Observed, StorageError> {
     let orders = placed(&*memory::Engine::recover(database.disk().clone()).store())?;
     let effects = broker.effects()?;
-    let mut observed =
-        Observed { spans: stage.spans(trial.duration), ..Observed::default() };
+    let mut observed = Observed { spans: stage.spans(trial.duration), ..Observed::default() };
     let silent: Vec<&String> = orders.keys().filter(|it| !effects.contains_key(*it)).collect();
     let phantom: Vec<&String> = effects.keys().filter(|it| !orders.contains_key(*it)).collect();
     let twice: i64 = effects.values().map(|count| count - 1).sum();

@@ -147,7 +147,8 @@ impl Service {
             return false;
         };
         let mut write = Write::at(service.clock.now());
-        let event = NewEvent { kind: "placed".into(), schema: 1, payload: Bytes::from_static(b"{}") };
+        let event =
+            NewEvent { kind: "placed".into(), schema: 1, payload: Bytes::from_static(b"{}") };
         let expected = Expected::Exactly(Version::NONE);
         write.appends.push(Append { stream, expected, events: vec![event] });
         match service.mode {

@@ -101,7 +101,9 @@ fn all_events(store: &dyn Store) -> Result<Vec<Event>, StorageError> {
     }
 }
 
-fn order_events(events: &[Event]) -> impl Iterator<Item = Result<(OrderId, OrderEvent, &Event), Error>> {
+fn order_events(
+    events: &[Event],
+) -> impl Iterator<Item = Result<(OrderId, OrderEvent, &Event), Error>> {
     events.iter().filter(|event| event.stream.category() == "order").map(|event| {
         let wrong = |problem: String| Error::Event { position: event.position, problem };
         let id = event.stream.key().parse().map_err(|_| wrong("no order's stream".into()))?;

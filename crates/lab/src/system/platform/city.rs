@@ -145,14 +145,10 @@ fn customers(setup: &Setup, duration: Duration, rng: &mut Rng) -> Vec<RefCell<Cu
         if comes_at > duration.mul_f64(ORDERING) {
             return all;
         }
-        let pickup = Location::planar(
-            rng.f64() * ZONE_METRES * f64::from(ZONES),
-            rng.f64() * ZONE_METRES,
-        );
-        let dropoff = Location::planar(
-            rng.f64() * ZONE_METRES * f64::from(ZONES),
-            rng.f64() * ZONE_METRES,
-        );
+        let pickup =
+            Location::planar(rng.f64() * ZONE_METRES * f64::from(ZONES), rng.f64() * ZONE_METRES);
+        let dropoff =
+            Location::planar(rng.f64() * ZONE_METRES * f64::from(ZONES), rng.f64() * ZONE_METRES);
         let request = PlaceOrder {
             merchant,
             pickup,
@@ -163,8 +159,7 @@ fn customers(setup: &Setup, duration: Duration, rng: &mut Rng) -> Vec<RefCell<Cu
             customer: Some(format!("customer-{number}")),
             note: None,
         };
-        let cancels_after =
-            (rng.f64() < 0.1).then(|| Duration::from_millis(rng.u64(500..20_000)));
+        let cancels_after = (rng.f64() < 0.1).then(|| Duration::from_millis(rng.u64(500..20_000)));
         all.push(RefCell::new(Customer {
             name: format!("customer-{number}"),
             request,
@@ -216,11 +211,9 @@ impl City {
         work: impl Fn(Services, Clock) -> BoxFuture<'static, T> + Send + Sync + 'static,
     ) -> Option<T> {
         let behind = door.clone();
-        let call = self.net.call(CITY, door.name, BYTES, move || {
-            match behind.services() {
-                Some(services) => work(services, behind.clock.clone()).map(Some).boxed(),
-                None => futures::future::ready(None).boxed(),
-            }
+        let call = self.net.call(CITY, door.name, BYTES, move || match behind.services() {
+            Some(services) => work(services, behind.clock.clone()).map(Some).boxed(),
+            None => futures::future::ready(None).boxed(),
         });
         match self.host.clock().timeout(PATIENCE, call).await {
             Ok(Ok(answer)) => answer,
@@ -251,8 +244,8 @@ impl City {
             if turn == 0 && customer.borrow().answer.is_some() {
                 continue;
             }
-            let pending = (turn == 0)
-                .then(|| self.recorder.invoke(process, "update", value.clone()));
+            let pending =
+                (turn == 0).then(|| self.recorder.invoke(process, "update", value.clone()));
             loop {
                 if self.place(customer, &mut rng).await {
                     break;
@@ -364,7 +357,8 @@ impl City {
                 else {
                     continue;
                 };
-                let (offer, order, status, id) = (trip.id, next.id, next.status, courier.id.clone());
+                let (offer, order, status, id) =
+                    (trip.id, next.id, next.status, courier.id.clone());
                 let step =
                     self.ask(&door, move |it, _| advance(it, offer, order, status, id.clone()));
                 // Whatever the answer, the next look shows what has come of it.
@@ -379,8 +373,7 @@ impl City {
 
     async fn begin_shift(&self, courier: &Courier, rng: &mut Rng) {
         let zone = courier.zone.get();
-        let location =
-            Location::planar((f64::from(zone) + 0.5) * ZONE_METRES, 0.5 * ZONE_METRES);
+        let location = Location::planar((f64::from(zone) + 0.5) * ZONE_METRES, 0.5 * ZONE_METRES);
         let shift = ShiftRequest {
             location,
             zone: zone_name(zone).parse().ok(),

@@ -101,9 +101,7 @@ impl Way {
         let call = self.call(move |memory| {
             let (asked, mut connection) = (ask(memory), there.clone());
             async move {
-                let closed = async move {
-                    while connection.changed().await.is_ok() {}
-                };
+                let closed = async move { while connection.changed().await.is_ok() {} };
                 match select(asked, std::pin::pin!(closed)).await {
                     Either::Left((answer, _)) => answer,
                     Either::Right(_) => Err(unavailable("given up")),

@@ -49,10 +49,10 @@ use self::setup::{CITY, DATABASE, NODES, Setup};
 use self::tenure::Tenures;
 use super::{Indicator, System, Trial};
 use crate::check::Model;
-use crate::fault::{self, Fault, Kind};
+use crate::fault::{self, Fault, Kind, Planned};
 use crate::observed::Series;
 use crate::quantity::{Quantity, Unit};
-use crate::scenario::{Load, Reader};
+use crate::scenario::{Load, Place, Reader};
 use crate::sim::Stage;
 use crate::{Error, Observed};
 
@@ -116,15 +116,7 @@ impl System for Platform {
     }
 
     fn faults(&self) -> &'static [Kind] {
-        &[
-            Kind::Link,
-            Kind::Partition,
-            Kind::Http,
-            Kind::Pause,
-            Kind::Kill,
-            Kind::Clock,
-            Kind::Disk,
-        ]
+        &[Kind::Link, Kind::Partition, Kind::Http, Kind::Pause, Kind::Kill, Kind::Clock, Kind::Disk]
     }
 
     fn indicators(&self) -> &'static [Indicator] {
@@ -179,6 +171,18 @@ fn check_faults(trial: &Trial<'_>) -> Result<(), Error> {
     Ok(())
 }
 
+/// The scenario's faults, and the variant's own: a disk that lies for a while.
+fn schedule(trial: &Trial<'_>, setup: &Setup) -> Vec<Planned> {
+    let mut schedule = trial.schedule.clone();
+    let (at, length) = setup.lying;
+    if !length.is_zero() {
+        let disk = fault::Disk { lost_syncs: 1.0, ..fault::Disk::default() };
+        let fault = Fault::Disk { node: DATABASE.to_owned(), disk };
+        schedule.push(Planned { at, length: Some(length), fault, place: Place::default() });
+    }
+    schedule
+}
+
 struct World {
     stage: Stage,
     shared: Rc<Shared>,
@@ -193,8 +197,7 @@ impl World {
         let names: Vec<String> = hosts().map(str::to_owned).collect();
         let mut stage = Stage::new(trial.seed, &names, setup.link);
         let database = stage.host(DATABASE);
-        let options =
-            database::Options { protections: setup.protections, sync: setup.sync };
+        let options = database::Options { protections: setup.protections, sync: setup.sync };
         let database = Database::start(&mut stage, database, options);
         let there = stage.host(providers::HOST);
         let sandbox = providers::open(&mut stage, &there, trial.seed);
@@ -221,7 +224,8 @@ impl World {
         let city = city::start(ground, &shared.setup, trial.duration, trial.rng("city"));
         let active: Rc<RefCell<Vec<Fault>>> = Rc::default();
         let (faults, told) = (Rc::clone(&active), Rc::clone(&shared));
-        stage.direct(&trial.schedule, move |fault, begins| {
+        let schedule = schedule(trial, &shared.setup);
+        stage.direct(&schedule, move |fault, begins| {
             let mut faults = faults.borrow_mut();
             if begins {
                 faults.push(fault.clone());
@@ -230,7 +234,6 @@ impl World {
             }
             apply(&told, &faults);
         });
-        apply(&shared, &[]);
         Self { stage, shared, city, active }
     }
 
@@ -345,9 +348,7 @@ fn apply(shared: &Shared, active: &[Fault]) {
         Fault::Http { http, .. } => Some(*http),
         _ => None,
     });
-    let lying = shared.setup.lost_syncs;
-    let lies = |disk: fault::Disk| fault::Disk { lost_syncs: disk.lost_syncs.max(lying), ..disk };
-    shared.database.disturb(Some(lies(disk.unwrap_or_default())), shared.seed);
+    shared.database.disturb(disk, shared.seed);
     providers::disturb(&shared.sandbox.faults, http);
 }
 

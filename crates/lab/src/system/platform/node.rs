@@ -148,8 +148,7 @@ impl Node {
             ..coordination::Options::default()
         };
         let (client, keeper) = Client::new(Arc::new(way), clock.clone(), lease)?;
-        let client =
-            client.with_ids(Arc::new(Ids::seeded(seed ^ 1))).with_owner(self.door.name);
+        let client = client.with_ids(Arc::new(Ids::seeded(seed ^ 1))).with_owner(self.door.name);
         let (tenures, number) = (shared.tenures.clone(), self.number);
         client.listen(Arc::new(move |event: &Event| tenures.hear(number, event)));
 
@@ -182,8 +181,7 @@ impl Node {
             relay: relay::Options::default(),
             lanes: 1,
         })?;
-        let books =
-            Books { journal: journal.clone(), clock: clock.clone(), takes: setup.booking };
+        let books = Books { journal: journal.clone(), clock: clock.clone(), takes: setup.booking };
         let books =
             Consumer::open(journal, clock.clone(), books, consumer::Options::new(books::CONSUMER))?;
         let workers = books.subscribe(&*bus, &[TOPIC], 1)?;

@@ -54,8 +54,8 @@ pub(super) struct Setup {
     pub(super) protections: Protections,
     /// What all links do.
     pub(super) link: Link,
-    /// The share of the database's syncs that its disk acknowledges without doing them, all the time.
-    pub(super) lost_syncs: f64,
+    /// When the database's disk begins to acknowledge syncs that it does not do, and for how long.
+    pub(super) lying: (Duration, Duration),
     /// What goes wrong on the nodes' own buses.
     pub(super) bus: chaos::Faults,
 }
@@ -88,7 +88,10 @@ impl Setup {
                 loss: settings.share("link_loss", 0.0),
                 ..Link::default()
             },
-            lost_syncs: settings.share("lost_syncs", 0.0),
+            lying: (
+                settings.duration("lying_at", Duration::ZERO),
+                settings.duration("lying_for", Duration::ZERO),
+            ),
             bus: chaos::Faults {
                 drop: settings.share("bus_loss", 0.0),
                 lose_answer: settings.share("bus_lost_answers", 0.0),

@@ -37,28 +37,3 @@ fn a_seed_gives_the_same_bytes() {
     };
     assert_eq!(run(), run());
 }
-
-#[test]
-fn scratch_platform() {
-    let Ok(path) = std::env::var("SCRATCH") else { return };
-    let text = std::fs::read_to_string(path).unwrap();
-    let scenario = crate::Scenario::parse(&text, None).unwrap();
-    let only: Vec<String> = std::env::var("ONLY").map_or(vec![], |it| it.split(',').map(str::to_owned).collect());
-    let seeds: u64 = std::env::var("SEEDS").map_or(1, |it| it.parse().unwrap());
-    for seed in 1..=seeds {
-        let run = || run::simulate(&scenario, &Options { only: only.clone(), ..Options::seeded(seed) }, &Silent).unwrap();
-        let report = run();
-        println!("seed {seed}: {} in {:.2} s, {:.0}x", report.verdict, report.wall_s, report.speed);
-        print!("{}", table(&report));
-        if std::env::var("TWICE").is_ok() {
-            let again = run();
-            for (a, b) in report.variants.iter().zip(&again.variants) {
-                let (a, b) = (&a.observed.history, &b.observed.history);
-                match a.iter().zip(b).position(|(a, b)| a != b) {
-                    Some(at) => println!("DIFF at {at} of {}: {:?} {:?}", a.len(), a[at], b[at]),
-                    None => println!("SAME {} {}", a.len(), b.len()),
-                }
-            }
-        }
-    }
-}
