@@ -11,6 +11,9 @@ pub const SCENARIO_BYTES_MAX: u64 = 1 << 20;
 /// The most faults of one schedule, random ones included: what a reader can still look at.
 pub const FAULTS_MAX: usize = 10_000;
 
+/// The most problems of one scenario that are told: what a reader works off in one go.
+pub const PROBLEMS_MAX: usize = 100;
+
 /// The most variants of one scenario.
 pub const VARIANTS_MAX: usize = 32;
 
@@ -45,7 +48,7 @@ pub const REPORT_BYTES_MAX: u64 = 64 << 20;
 /// The most reports of one gallery: a page with more is no overview.
 pub const GALLERY_REPORTS_MAX: usize = 2_000;
 
-/// The most brackets within brackets of an operation in EDN: twice what JSON's reader allows, as
+/// The most brackets and tags within one another of an operation in EDN: twice what JSON's reader allows, as
 /// much stack as any thread has.
 pub const EDN_DEPTH_MAX: usize = 256;
 
@@ -79,6 +82,13 @@ pub const CHECK_EVENTS_MAX: u32 = u32::MAX - 2;
 /// what is met a second time is counted again. Hard histories fill any memory; this is what an
 /// ordinary machine can spare.
 pub const CHECK_BYTES_MAX: usize = 2 << 30;
+
+/// The most that the values and keys of one checked history may take: as much again as its searches.
+/// Small values, as those of Jepsen's workloads, stay far below it.
+pub const CHECK_VALUE_BYTES_MAX: usize = 2 << 30;
+
+/// The most operations of a piece that is shown. With more it explains nothing to anybody.
+pub const CHECK_PIECE_OPERATIONS_MAX: usize = 10_000;
 
 /// The most threads of one check. Keys are checked side by side; more than this many cores are
 /// seldom there for a check alone.

@@ -110,19 +110,22 @@ impl Quantity {
     /// When it is none of these; in words.
     pub fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
+        // A message says which it is; what is longer is none in any case.
+        let shown = || text.chars().take(SHOWN_MAX).collect::<String>();
         let split = text.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '-' || c == '+'));
         let (number, unit) = text.split_at(split.unwrap_or(text.len()));
         let wrong = || {
             format!(
-                "{text:?} is not a quantity; write a count (12), a share (5%), a length of time \
-                 (350ms, 2s, 1m, 1h), a rate (20/s) or a factor (1.05x)"
+                "{:?} is not a quantity; write a count (12), a share (5%), a length of time \
+                 (350ms, 2s, 1m, 1h), a rate (20/s) or a factor (1.05x)",
+                shown()
             )
         };
         let value: f64 = number.parse().map_err(|_| wrong())?;
-        if !value.is_finite() || value < 0.0 {
-            return Err(format!("{text:?} is negative or not a number"));
+        if value < 0.0 {
+            return Err(format!("{:?} is negative", shown()));
         }
-        Ok(match unit.trim() {
+        let quantity = match unit.trim() {
             "" => Self { value, unit: Unit::Count },
             "%" => Self::share(value / 100.0),
             "ns" => Self { value: value / 1e9, unit: Unit::Time },
@@ -135,9 +138,17 @@ impl Quantity {
             "/min" | "/m" => Self::rate(value / 60.0),
             "x" => Self::times(value),
             _ => return Err(wrong()),
-        })
+        };
+        if quantity.value.is_finite() {
+            Ok(quantity)
+        } else {
+            Err(format!("{:?} is too large", shown()))
+        }
     }
 }
+
+/// How much of a text that is no quantity a message shows, in characters.
+const SHOWN_MAX: usize = 60;
 
 impl fmt::Display for Quantity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,6 +161,8 @@ impl fmt::Display for Quantity {
             Unit::Time if value >= 1e-3 || value == 0.0 => format!("{} ms", digits(value * 1e3)),
             Unit::Time => format!("{} µs", digits(value * 1e6)),
             Unit::Rate => format!("{}/s", digits(value)),
+            // Two places tell 1.05x from 1.1x; what is next to nothing needs more.
+            Unit::Times if value > 0.0 && value < 0.01 => format!("{}x", digits(value)),
             Unit::Times => format!("{value:.2}x"),
         };
         f.pad(&text)
@@ -158,11 +171,17 @@ impl fmt::Display for Quantity {
 
 /// Three digits that matter, and no empty decimals.
 fn digits(value: f64) -> String {
-    let places = match value.abs() {
-        v if v >= 100.0 || v.fract() == 0.0 => 0,
+    let size = value.abs();
+    let places = match size {
+        v if !v.is_finite() || v >= 100.0 => 0,
+        // A whole number, or what multiplying one has made of it.
+        v if (v - v.round()).abs() < 1e-9 && v.round() >= 1.0 => 0,
+        0.0 => 0,
         v if v >= 10.0 => 1,
         v if v >= 1.0 => 2,
-        _ => 3,
+        v if v >= 0.01 => 3,
+        // Between 1e-308 and a hundredth: so many zeros, and three digits.
+        v => 2 + (-v.log10()).ceil().max(1.0) as usize,
     };
     format!("{value:.places$}")
 }
@@ -183,6 +202,39 @@ mod tests {
         for wrong in ["", "fast", "5 apples", "-1%", "nan", "1e3s", "..ms"] {
             assert!(Quantity::parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_cannot_be_is_refused() {
+        let endless = "9".repeat(400);
+        let large = format!("1{}", "0".repeat(307));
+        for (wrong, words) in [
+            ("-1%".to_owned(), "negative"),
+            (endless, "too large"),
+            // Finite as it is written, and not in seconds.
+            (format!("{large}h"), "too large"),
+        ] {
+            let error = Quantity::parse(&wrong).unwrap_err();
+            assert!(error.contains(words) && error.len() < 300, "{error}");
+        }
+        let error = Quantity::parse(&"x".repeat(100_000)).unwrap_err();
+        assert!(error.len() < 300, "{} bytes", error.len());
+    }
+
+    #[test]
+    fn what_is_shown_is_read_again() {
+        for text in ["0", "5 %", "0.512 %", "350 µs", "1.23 s", "12 min", "20/s", "1.05x"] {
+            assert_eq!(Quantity::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_little_is_not_nothing() {
+        assert_eq!(Quantity::share(0.000_001_2).to_string(), "0.000120 %");
+        assert_eq!(Quantity::rate(0.000_416_7).to_string(), "0.000417/s");
+        assert_eq!(Quantity::times(0.001_2).to_string(), "0.00120x");
+        assert_eq!(Quantity::share(0.07).to_string(), "7 %", "7.000000000000001 in the computer");
+        assert_eq!(Quantity::count(0).to_string(), "0");
     }
 
     #[test]

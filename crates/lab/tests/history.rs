@@ -466,6 +466,52 @@ fn all(input: impl BufRead, options: Options) -> Vec<Event> {
     read(input, options).unwrap().map(Result::unwrap).collect()
 }
 
+/// Tags and discards nest without a bracket, and the reader of forms follows each of them.
+#[test]
+fn tags_within_tags_are_refused_before_they_fill_the_stack() {
+    let op =
+        |value: String| format!("{{:process 0, :type :ok, :f :read, :value {value}}}").into_bytes();
+    for deep in ["#a ", "#a,", "#a #_ x ", "#a[", "#a #{", "{:a #a "] {
+        assert!(error(&op(deep.repeat(60_000))).1.contains("more than 256 deep"), "{deep}");
+    }
+    assert!(error(&op("#_ ".repeat(60_000))).1.contains("more than 256 deep"));
+    // One after the other is as good as ever.
+    let tagged = format!("[{}]", "#a 1 #b \"x\" #c \\y #d [2] #e #{3} #_z #_ z a#b ".repeat(2_000));
+    let read = open(&op(tagged)).unwrap().next().unwrap().unwrap();
+    assert_eq!(read.value.as_array().unwrap().len(), 12_000);
+    // Each of these waits for a further one, and would be read again with each.
+    let waiting = format!("#_ #_ {{}} {}", "#_ {} ".repeat(50_000));
+    assert!(error(waiting.as_bytes()).1.contains("more than 256 forms wait"));
+    let waiting = "#_ #_ {} ".repeat(50_000);
+    assert!(error(waiting.as_bytes()).1.contains("more than 256 deep"));
+    assert_eq!(events(&"#_ {} #_ #_ {} {} ; x\n".repeat(2_000)).len(), 0);
+}
+
+/// To Clojure a decimal number is the same with more zeros behind it.
+#[test]
+fn decimal_numbers_are_the_same_with_more_zeros() {
+    let value = |text: &str| {
+        let op = format!("{{:process 0, :type :ok, :f :read, :value {text}}}");
+        events(&op)[0].value.clone()
+    };
+    for (one, other) in [("1.0M", "1.00M"), ("1.0M", "1M"), ("1.50M", "1.5M"), ("-0.0M", "0M")] {
+        assert_eq!(value(one), value(other), "{one}");
+    }
+    let long = "0.1000000000000000000000001";
+    assert_eq!(value(&format!("{long}00M")), json!(long));
+    assert_eq!(value("10M"), json!(10));
+}
+
+/// A byte 0 at the beginning shows a file of another kind; later it is a character of a text.
+#[test]
+fn a_character_zero_in_a_text_is_written_and_read() {
+    let written = vec![event(0, Kind::Invoke, "write", json!("a\u{0}b"), 1)];
+    let mut text = Vec::new();
+    edn::write(&written, &mut text).unwrap();
+    assert_eq!(all(&text[..], Options::default()), written);
+    assert!(error(b"{\0\"\0p\0").1.contains("byte 1 of the file is 0"));
+}
+
 proptest! {
     #[test]
     fn what_is_written_as_json_lines_is_read_again(
@@ -489,6 +535,44 @@ proptest! {
         let input = BufReader::with_capacity(piece, Pieces(&text, piece));
         let format = Some(Format::Edn);
         prop_assert_eq!(all(input, Options { format, independent }), events);
+    }
+
+    /// A good history with some bytes replaced, left out or repeated: an end, and no panic; and
+    /// what is wrong is on a line that the file has.
+    #[test]
+    fn a_history_with_wrong_bytes_is_read_to_an_end(
+        events in history(false),
+        edn in any::<bool>(),
+        flaws in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4_u8), 1..6),
+    ) {
+        let mut text = Vec::new();
+        match edn {
+            true => edn::write(&events, &mut text).unwrap(),
+            false => jsonl::write(&events, &mut text).unwrap(),
+        }
+        for (at, byte, how) in flaws {
+            if text.is_empty() {
+                break;
+            }
+            let at = at.index(text.len());
+            match how {
+                0 => text[at] = byte,
+                1 => drop(text.remove(at)),
+                2 => text.insert(at, b"[]{}()\"\\#;\n"[usize::from(byte) % 11]),
+                _ => text = [&text[..at], &text[at / 2..]].concat(),
+            }
+        }
+        let lines = text.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        for format in [None, Some(Format::Edn), Some(Format::JsonLines)] {
+            let options = Options { format, independent: text.len().is_multiple_of(2) };
+            let last = match read(&text[..], options) {
+                Ok(reader) => reader.last(),
+                Err(error) => Some(Err(error)),
+            };
+            if let Some(Err(error)) = last {
+                prop_assert!(error.line <= lines, "{} of {}: {}", error.line, lines, error);
+            }
+        }
     }
 
     /// Whatever comes: an end, and no panic.

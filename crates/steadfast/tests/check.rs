@@ -364,3 +364,32 @@ fn a_large_file_is_read_in_bounded_memory() {
     let bound = (64 << 20) + bytes as u64 / 4;
     assert!(memory < bound, "{memory} bytes of memory for {bytes} of history");
 }
+
+/// 1 would say that the history is violated, and 0 that it holds.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_that_cannot_be_written_does_not_change_what_the_exit_code_says() {
+    let folder = Folder::new();
+    let holds = folder.write("holds.edn", EDN);
+    let full = |file: &Path, model: &str| {
+        let stdout = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(STEADFAST);
+        command.arg("check").arg(file).args(["--model", model]);
+        command.stdin(Stdio::null()).stdout(stdout).output().unwrap()
+    };
+    let output = full(&holds, "cas-register");
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("cannot write to stdout"), "{output:?}");
+
+    // A reader that has left, as `head` does.
+    let violated = folder.write("violated.jsonl", stale());
+    for (file, model, code) in [(&violated, "register", 1), (&holds, "cas-register", 0)] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(STEADFAST);
+        command.arg("check").arg(file).args(["--model", model]);
+        let output = command.stdin(Stdio::null()).stdout(writer).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}

@@ -175,6 +175,94 @@ fn a_report_is_pages_figures_and_histories_that_can_be_checked() {
     assert_eq!(check("cas-register"), Some(1), "the twin's history shows what went wrong");
 }
 
+#[test]
+fn a_report_that_cannot_be_written_is_noticed_before_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, "mine").unwrap();
+    for out in [file.clone(), file.join("below"), "/proc/nowhere".into()] {
+        let output = lab(&["run", "hash-ring", "--report", out.to_str().unwrap()]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert!(output.stdout.is_empty(), "it was run first");
+        assert!(said(&output).contains(out.to_str().unwrap()), "{}", said(&output));
+    }
+    assert_eq!(fs::read(&file).unwrap(), b"mine");
+    let out = folder.path().join("out");
+    let twice = ["run", "hash-ring", "hash-ring", "--report", out.to_str().unwrap()];
+    let output = lab(&twice);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(said(&output).contains("one would replace the other"), "{}", said(&output));
+}
+
+#[test]
+fn a_run_says_how_it_is_repeated() {
+    let arguments = ["run", "hash-ring", "--duration", "90s", "--variant", "ring", "--seed", "9"];
+    let (code, report) = document(&arguments);
+    assert_eq!(code, Some(3));
+    let command = report["command"].as_str().unwrap();
+    assert_eq!(command, "steadfast lab run hash-ring --seed 9 --duration 90s --variant ring");
+    let words: Vec<&str> = command.split(' ').skip(2).collect();
+    let again = document(&words).1;
+    assert_eq!(again["variants"], report["variants"]);
+}
+
+#[test]
+fn faults_keep_their_share_of_a_shorter_trial() {
+    let (_, report) = document(&["run", "retry-storm", "--duration", "1m"]);
+    for variant in report["variants"].as_array().unwrap() {
+        let schedule = variant["schedule"].as_array().unwrap();
+        assert!(!schedule.is_empty(), "the storm is left out of {}", variant["name"]);
+    }
+}
+
+#[test]
+fn several_runs_are_one_document_and_the_worst_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mine.toml");
+    let text = String::from_utf8(lab(&["show", "hash-ring"]).stdout).unwrap();
+    let variant = "name = \"modulo\"\nprotected = false";
+    fs::write(&file, text.replace(variant, "name = \"modulo\"\nprotected = true")).unwrap();
+    let file = file.to_str().unwrap();
+    let (code, several) = document(&["run", file, "hash-ring", "--duration", "1m"]);
+    assert_eq!(code, Some(1));
+    assert_eq!(several["runs"].as_array().unwrap().len(), 2);
+    // A variant alone leaves it open whether the others hold; what is violated is violated.
+    let seeds = ["run", file, "--duration", "1m", "--variant", "modulo", "--seeds", "3"];
+    let (code, campaign) = document(&seeds);
+    assert_eq!((code, &campaign["verdict"]), (Some(1), &Value::from("violated")));
+    assert_eq!(campaign["campaign"]["failed"].as_array().unwrap().len(), 3);
+    let only = ["run", "hash-ring", "--duration", "1m", "--variant", "ring", "--seeds", "3"];
+    let (code, campaign) = document(&only);
+    assert_eq!(code, Some(3));
+    assert_eq!(campaign["campaign"]["failed"], Value::Array(Vec::new()), "it held each time");
+}
+
+#[test]
+fn a_reader_that_leaves_does_not_turn_what_was_not_run_into_a_success() {
+    let mut command = steadfast();
+    command.args(["lab", "run", "hash-ring", "hash-ring", "--duration", "1m"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", said(&output));
+    assert_eq!(said(&output), "");
+}
+
+#[tokio::test]
+async fn an_interrupted_simulation_says_so() {
+    let mut command = steadfast();
+    command.args(["lab", "run", "fencing", "--duration", "24h"]);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    pause(millis(1_500)).await;
+    let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(kill.unwrap().success());
+    let waited = tokio::task::spawn_blocking(move || child.wait_with_output());
+    let output = tokio::time::timeout(SOON, waited).await.unwrap().unwrap().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", said(&output));
+    assert!(said(&output).contains("interrupted"), "{}", said(&output));
+    assert!(output.stdout.is_empty());
+}
+
 /// Processes that were started by another one, and those that they have started.
 fn descendants(parent: u32) -> Vec<u32> {
     let mut parents = BTreeMap::new();

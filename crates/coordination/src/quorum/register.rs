@@ -10,7 +10,7 @@
 //! nothing. Requests that are still under way when enough have answered are dropped; what a replica
 //! missed comes to it with the next read that meets it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,7 +134,7 @@ pub struct Register {
 type Asked<'a, T> = (usize, BoxFuture<'a, Result<T, ReplicaError>>);
 
 /// Answers by replica, and what the others said.
-type Gathered<T> = (HashMap<usize, T>, Causes);
+type Gathered<T> = (BTreeMap<usize, T>, Causes);
 
 impl Register {
     /// A register on replicas.
@@ -194,7 +194,7 @@ impl Register {
         above(last)
     }
 
-    async fn query(&self, name: &Name) -> Result<HashMap<usize, Tagged>, Error> {
+    async fn query(&self, name: &Name) -> Result<BTreeMap<usize, Tagged>, Error> {
         let asked = self.replicas.iter().map(|replica| replica.read(name)).enumerate().collect();
         let needed = self.quorum.r();
         let (answers, causes) = self.gather(asked, needed as usize).await;
@@ -225,7 +225,7 @@ impl Register {
     /// Waits for so many answers, for no longer than is allowed.
     async fn gather<T>(&self, asked: Vec<Asked<'_, T>>, needed: usize) -> Gathered<T> {
         let mut silent: BTreeSet<usize> = asked.iter().map(|(index, _)| *index).collect();
-        let mut answers = HashMap::with_capacity(needed);
+        let mut answers = BTreeMap::new();
         let mut causes = Causes::default();
         let mut asked: FuturesUnordered<_> = asked
             .into_iter()

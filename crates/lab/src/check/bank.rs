@@ -96,22 +96,24 @@ impl Bank {
             };
             let ops: Vec<Op> = shown.iter().map(|seen| seen.op).collect();
             let mut events = history.events(&ops);
-            for event in
-                events.iter_mut().filter(|event| event.kind != crate::history::Kind::Invoke)
-            {
-                let seen = shown.iter().find(|seen| {
-                    seen.op.to == event.time && history.process(&seen.op) == event.process
-                });
-                if let Some(seen) = seen {
+            // Two answers may have one time, but never one place.
+            let mut places: Vec<u32> =
+                ops.iter().flat_map(|op| [op.invoked, op.completed]).collect();
+            places.sort_unstable();
+            for (place, event) in places.iter().zip(&mut events) {
+                if let Some(seen) = shown.iter().find(|seen| seen.op.completed == *place) {
                     event.value = seen.value.clone();
                 }
             }
             return Found::Violated(Piece { what, events });
         }
-        if self.reads.is_empty() && !history.ops.is_empty() {
-            return Found::Unknown("no read was answered, so no balance was ever seen".to_owned());
+        match history.ops.iter().find(|op| !self.reads.contains_key(&op.key)) {
+            Some(op) => Found::Unknown(format!(
+                "no read{} was answered, so no balance was ever seen",
+                history.of_key(op)
+            )),
+            None => Found::Holds,
         }
-        Found::Holds
     }
 }
 

@@ -29,24 +29,27 @@ use crate::Verdict;
 use crate::limits::CHECK_BYTES_MAX;
 
 pub(super) fn check(history: History, deadline: &Deadline) -> Found {
-    let ops = relevant(history.model, history.ops.clone());
     let (history, shared) = (Arc::new(history), Arc::new(Shared::new(CHECK_BYTES_MAX)));
     let work = {
-        let (history, ops, shared) = (Arc::clone(&history), ops.clone(), Arc::clone(&shared));
-        move || decide(&history, &ops, &shared)
-    };
-    match crew::one(deadline, &shared, work) {
-        Err(lost) => Found::Unknown(lost.reason().to_owned()),
-        Ok(Verdict::Holds) => Found::Holds,
-        Ok(Verdict::Violated) => Found::Violated(linear::smaller(&history, ops, deadline, decide)),
-        Ok(Verdict::Unknown) if shared.is_stopped() => {
-            Found::Unknown("the time is over".to_owned())
+        let (history, shared) = (Arc::clone(&history), Arc::clone(&shared));
+        move || {
+            let ops = relevant(history.model, history.ops.clone());
+            (decide(&history, &ops, &shared), ops)
         }
-        Ok(Verdict::Unknown) if shared.is_full() => Found::Unknown(format!(
+    };
+    let (verdict, ops) = match crew::one(deadline, &shared, work) {
+        Err(lost) => return Found::Unknown(lost.reason().to_owned()),
+        Ok(found) => found,
+    };
+    match verdict {
+        Verdict::Holds => Found::Holds,
+        Verdict::Violated => Found::Violated(linear::smaller(&history, ops, deadline, decide)),
+        Verdict::Unknown if shared.is_stopped() => Found::Unknown("the time is over".to_owned()),
+        Verdict::Unknown if shared.is_full() => Found::Unknown(format!(
             "more than {} MiB would have to be remembered",
             CHECK_BYTES_MAX >> 20
         )),
-        Ok(Verdict::Unknown) => Found::Unknown(
+        Verdict::Unknown => Found::Unknown(
             "a value was written twice to one key, so nobody knows which of them a read saw; let \
              every write have a value of its own"
                 .to_owned(),

@@ -11,12 +11,17 @@ use crate::history::Outcome;
 /// The most operations that are told one by one.
 const TOLD_MAX: usize = 8;
 
+/// The most operations among which a known shape is looked for: each is held against each pair of
+/// the others. A piece that stays larger has none of these shapes.
+const LOOKED_AT_MAX: usize = 250;
+
 pub(super) fn explain(history: &History, ops: &[Op]) -> String {
     let say = Say { history, ops };
     // What was answered last is what made it a violation.
     let mut answered: Vec<&Op> = ops.iter().filter(|op| op.is_ok()).collect();
     answered.sort_unstable_by_key(|op| std::cmp::Reverse(op.completed));
     let sentence = match history.model {
+        _ if ops.len() > LOOKED_AT_MAX => None,
         Model::Sequential | Model::Causal => say.thin_air(&answered),
         Model::Mutex => answered.iter().find_map(|op| say.lock(op)),
         Model::FencedLock => {

@@ -13,12 +13,13 @@ use super::search::{Shared, search};
 use super::shrink::{relevant, shrink};
 use super::{Deadline, Found, Model, Piece, crew, explain, zones};
 use crate::Verdict;
-use crate::limits::{CHECK_BYTES_MAX, SHRINK_TIME};
+use crate::limits::{CHECK_BYTES_MAX, CHECK_PIECE_OPERATIONS_MAX, SHRINK_TIME};
 
 /// Below so many operations a second thread takes longer to start than it helps.
 const OPS_PER_THREAD: usize = 4_000;
 
-pub(super) fn check(mut history: History, deadline: &Deadline) -> Found {
+/// Sorts a history by its keys; where in it the operations of each key are.
+fn by_key(mut history: History) -> (History, Vec<(usize, usize)>) {
     history.ops.sort_unstable_by_key(|op| (op.key, op.invoked));
     let mut keys: Vec<(usize, usize)> = Vec::with_capacity(history.keys.len());
     let mut start = 0;
@@ -26,7 +27,15 @@ pub(super) fn check(mut history: History, deadline: &Deadline) -> Found {
         keys.push((start, start + of_key.len()));
         start += of_key.len();
     }
+    (history, keys)
+}
+
+pub(super) fn check(history: History, deadline: &Deadline) -> Found {
     let shared = Arc::new(Shared::new(CHECK_BYTES_MAX));
+    let (history, keys) = match crew::one(deadline, &shared, move || by_key(history)) {
+        Ok(sorted) => sorted,
+        Err(lost) => return Found::Unknown(lost.reason().to_owned()),
+    };
     let (history, keys) = (Arc::new(history), Arc::new(keys));
     let work = {
         let (history, keys, shared) =
@@ -102,7 +111,8 @@ fn is_out_of_thin_air(model: Model, ops: &[Op]) -> bool {
     }
 }
 
-/// What [`Found::Violated`] shows of operations that are violated, within the time that is left.
+/// What [`Found::Violated`] shows of operations that are violated, within the time that is left. When
+/// there was too little of it to make them few, none of them is shown.
 pub(super) fn smaller(
     history: &Arc<History>,
     ops: Vec<Op>,
@@ -123,6 +133,17 @@ pub(super) fn smaller(
     };
     // Late or not, what it came to is in `best`.
     let _ = crew::one(&deadline.within(SHRINK_TIME), &shared, work);
-    let ops = best.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let ops = {
+        let best = best.lock().unwrap_or_else(PoisonError::into_inner);
+        if best.len() > CHECK_PIECE_OPERATIONS_MAX {
+            let what = format!(
+                "there is no order of {} operations{}; there was no time to find the few that show it",
+                best.len(),
+                best.first().map_or_else(String::new, |op| history.of_key(op)),
+            );
+            return Piece { what, events: Vec::new() };
+        }
+        best.clone()
+    };
     Piece { what: explain::explain(history, &ops), events: history.events(&ops) }
 }

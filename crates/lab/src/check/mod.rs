@@ -59,8 +59,9 @@
 //! | all others | one pass | always |
 //!
 //! Time is [`Options::time`], and no check returns later; what it left at work ends by itself. What a
-//! search remembers is bounded by [`CHECK_BYTES_MAX`](crate::limits::CHECK_BYTES_MAX), and finding a
-//! small piece by [`SHRINK_TIME`](crate::limits::SHRINK_TIME).
+//! search remembers is bounded by [`CHECK_BYTES_MAX`](crate::limits::CHECK_BYTES_MAX), what values and
+//! keys take by [`CHECK_VALUE_BYTES_MAX`](crate::limits::CHECK_VALUE_BYTES_MAX), and finding a small
+//! piece by [`SHRINK_TIME`](crate::limits::SHRINK_TIME).
 
 mod bank;
 mod causal;
@@ -187,8 +188,8 @@ pub struct Report {
     pub piece: Option<Piece>,
 }
 
-/// A small piece of a history that does not fit a model by itself; without events, the reason why
-/// nothing was found out.
+/// A small piece of a history that does not fit a model by itself. Without events, the reason why
+/// nothing was found out; or, of a violation, why there is nothing small to show of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Piece {
     /// What is wrong with it, in a sentence.
@@ -242,7 +243,7 @@ enum Found {
 }
 
 /// How many events are taken between two looks at the clock.
-const LOOK: usize = 4_096;
+const LOOK: usize = 64;
 
 /// Checks a history against a model.
 ///

@@ -100,11 +100,28 @@ pub(super) struct Values {
     all: Vec<Value>,
     numbers: HashMap<u64, Id>,
     others: HashMap<Value, Id>,
+    bytes: usize,
+}
+
+/// What a number costs: a value, and its place in a map.
+const NUMBER_BYTES: usize = 64;
+
+/// What a value takes, as an estimate: on the heap too, with all that is in it.
+fn weight(value: &Value) -> usize {
+    const NODE: usize = size_of::<Value>();
+    NODE + match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 0,
+        Value::String(text) => text.len(),
+        Value::Array(parts) => parts.iter().map(weight).sum(),
+        Value::Object(entries) => {
+            entries.iter().map(|(key, value)| NODE + key.len() + weight(value)).sum()
+        }
+    }
 }
 
 impl Values {
     pub(super) fn new() -> Self {
-        Self { all: vec![Value::Null], numbers: HashMap::new(), others: HashMap::new() }
+        Self { all: vec![Value::Null], numbers: HashMap::new(), others: HashMap::new(), bytes: 0 }
     }
 
     /// The number of a value.
@@ -123,12 +140,19 @@ impl Values {
         };
         if id == next {
             self.all.push(value.clone());
+            // What is no number is there twice: in its place, and in the map.
+            self.bytes += if value.is_u64() { NUMBER_BYTES } else { 2 * weight(value) };
         }
         id
     }
 
     pub(super) fn get(&self, id: Id) -> &Value {
         self.all.get(id as usize).unwrap_or(&Value::Null)
+    }
+
+    /// How many bytes all of them take, as an estimate.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// A token's number.

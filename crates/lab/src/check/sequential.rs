@@ -26,25 +26,33 @@ use crate::limits::CHECK_BYTES_MAX;
 /// What one remembered place costs in memory.
 const PLACE_BYTES: usize = 40;
 
-/// How many places are accounted for at once.
+/// What one pair costs: itself, twice while their list grows, and its edge.
+const PAIR_BYTES: usize = 20;
+
+/// How many places, or pairs, are accounted for at once.
 const GRAIN: usize = 1 << 14;
 
 pub(super) fn check(history: History, deadline: &Deadline) -> Found {
-    let ops = relevant(history.model, history.ops.clone());
     let (history, shared) = (Arc::new(history), Arc::new(Shared::new(CHECK_BYTES_MAX)));
     let work = {
-        let (history, ops, shared) = (Arc::clone(&history), ops.clone(), Arc::clone(&shared));
-        move || decide(&history, &ops, &shared)
+        let (history, shared) = (Arc::clone(&history), Arc::clone(&shared));
+        move || {
+            let ops = relevant(history.model, history.ops.clone());
+            (decide(&history, &ops, &shared), ops)
+        }
     };
-    match crew::one(deadline, &shared, work) {
-        Err(lost) => Found::Unknown(lost.reason().to_owned()),
-        Ok(Verdict::Holds) => Found::Holds,
-        Ok(Verdict::Violated) => Found::Violated(linear::smaller(&history, ops, deadline, decide)),
-        Ok(Verdict::Unknown) if shared.is_full() => Found::Unknown(format!(
+    let (verdict, ops) = match crew::one(deadline, &shared, work) {
+        Err(lost) => return Found::Unknown(lost.reason().to_owned()),
+        Ok(found) => found,
+    };
+    match verdict {
+        Verdict::Holds => Found::Holds,
+        Verdict::Violated => Found::Violated(linear::smaller(&history, ops, deadline, decide)),
+        Verdict::Unknown if shared.is_full() => Found::Unknown(format!(
             "there are too many possible orders: more than {} MiB would have to be remembered",
             CHECK_BYTES_MAX >> 20
         )),
-        Ok(Verdict::Unknown) => Found::Unknown("the time is over".to_owned()),
+        Verdict::Unknown => Found::Unknown("the time is over".to_owned()),
     }
 }
 
@@ -60,7 +68,10 @@ fn decide(_: &History, ops: &[Op], shared: &Arc<Shared>) -> Verdict {
     if !shared.take(bytes) {
         return Verdict::Unknown;
     }
-    let verdict = match saturate(&web, shared) {
+    let mut taken = 0;
+    let saturated = saturate(&web, shared, &mut taken);
+    shared.give_back(taken);
+    let verdict = match saturated {
         Ok(Some(clocks)) => Search::new(&web, Some(&clocks), shared).run(),
         Ok(None) => Verdict::Violated,
         Err(Stopped) => Verdict::Unknown,
@@ -72,7 +83,7 @@ fn decide(_: &History, ops: &[Op], shared: &Arc<Shared>) -> Verdict {
 struct Stopped;
 
 /// All that must come before something; none when that is itself.
-fn saturate(web: &Web, shared: &Shared) -> Result<Option<Clocks>, Stopped> {
+fn saturate(web: &Web, shared: &Shared, taken: &mut usize) -> Result<Option<Clocks>, Stopped> {
     let mut pairs: Vec<(u32, u32)> = Vec::new();
     loop {
         let Some(clocks) = web.clocks(&pairs) else { return Ok(None) };
@@ -80,6 +91,12 @@ fn saturate(web: &Web, shared: &Shared) -> Result<Option<Clocks>, Stopped> {
         for (read, source) in (0_u32..).zip(&web.sources) {
             if shared.is_stopped() {
                 return Err(Stopped);
+            }
+            if pairs.len() * PAIR_BYTES > *taken {
+                *taken += GRAIN * PAIR_BYTES;
+                if !shared.take(GRAIN * PAIR_BYTES) {
+                    return Err(Stopped);
+                }
             }
             if matches!(source, Source::None | Source::Nobody | Source::Several) {
                 continue;

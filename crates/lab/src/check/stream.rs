@@ -12,7 +12,7 @@ use super::shape::{Shape, Spec};
 use super::updates::Updates;
 use super::{Deadline, Error, Model, Options, Report, decide};
 use crate::history::{Event, Kind, Malformed, Outcome};
-use crate::limits::CHECK_EVENTS_MAX;
+use crate::limits::{CHECK_EVENTS_MAX, CHECK_VALUE_BYTES_MAX};
 
 /// A check that is fed event by event, for histories that do not fit into memory as events: it keeps
 /// 56 bytes for each operation, and each distinct value once.
@@ -44,6 +44,8 @@ pub struct Stream {
     keys: HashMap<Cow<'static, str>, u32>,
     /// The number of "no key".
     unkeyed: Option<u32>,
+    /// What the keys' names take, as an estimate.
+    key_bytes: usize,
     place: u32,
     last: u64,
     bank: Bank,
@@ -75,6 +77,7 @@ impl Stream {
             processes: HashMap::new(),
             keys: HashMap::new(),
             unkeyed: None,
+            key_bytes: 0,
             place: 0,
             last: 0,
             bank: Bank::default(),
@@ -125,9 +128,18 @@ impl Stream {
         self.place += 1;
         let process = self.process(event.process);
         match event.kind {
-            Kind::Invoke => self.invoke(place, process, event),
-            _ => self.complete(place, process, event),
+            Kind::Invoke => self.invoke(place, process, event)?,
+            _ => self.complete(place, process, event)?,
         }
+        if self.history.values.bytes() + self.key_bytes > CHECK_VALUE_BYTES_MAX {
+            let most = CHECK_VALUE_BYTES_MAX >> 20;
+            let what = format!(
+                "values and keys take more than {most} MiB up to here; check a part, or let values \
+                 be small numbers"
+            );
+            return Err(wrong(place, what));
+        }
+        Ok(())
     }
 
     fn invoke(&mut self, place: u32, process: u32, event: &Event) -> Result<(), Error> {
@@ -283,6 +295,8 @@ impl Stream {
             },
         };
         if number == next {
+            // Once in its place, and once in the map.
+            self.key_bytes += 2 * (KEY_BYTES + key.map_or(0, |key| key.len()));
             self.history.keys.push(key.cloned());
         }
         number
@@ -292,6 +306,9 @@ impl Stream {
         self.history.keys.get(key as usize).is_some_and(|key| *key == event.key)
     }
 }
+
+/// What a key costs beside its name.
+const KEY_BYTES: usize = 32;
 
 fn malformed(place: u32, what: String) -> Error {
     Error::Malformed(Malformed { place: place as usize, what })

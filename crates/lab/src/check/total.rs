@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::operation::{History, Id, Op, moment};
 use super::{Found, Piece};
+use crate::limits::CHECK_PIECE_OPERATIONS_MAX;
 
 pub(super) fn check(history: &History) -> Found {
     // Of each key, what each receiver saw, in its order.
@@ -57,7 +58,11 @@ struct Seen {
 
 fn disorder(history: &History, receivers: &BTreeMap<u32, Vec<Op>>) -> Option<Piece> {
     let cycle = shorten(cycle(receivers)?, receivers);
-    let seen = cycle.iter().map(|seen| {
+    let more = match cycle.len().saturating_sub(TOLD_MAX) {
+        0 => String::new(),
+        more => format!("; and so on, {more} more, back to the first message"),
+    };
+    let seen = cycle.iter().take(TOLD_MAX).map(|seen| {
         format!(
             "process {} saw {} at {} and then {} at {}",
             history.process(&seen.earlier),
@@ -69,12 +74,15 @@ fn disorder(history: &History, receivers: &BTreeMap<u32, Vec<Op>>) -> Option<Pie
     });
     let key = cycle.first().map_or_else(String::new, |seen| history.of_key(&seen.earlier));
     let what = format!(
-        "no one order of the messages{key} agrees with what was seen: {}",
+        "no one order of the messages{key} agrees with what was seen: {}{more}",
         seen.collect::<Vec<_>>().join("; ")
     );
     let mut ops: Vec<Op> = cycle.iter().flat_map(|seen| [seen.earlier, seen.later]).collect();
     ops.sort_by_key(|op| op.invoked);
     ops.dedup();
+    if ops.len() > CHECK_PIECE_OPERATIONS_MAX {
+        ops.clear();
+    }
     Some(Piece { what, events: history.events(&ops) })
 }
 
@@ -133,26 +141,45 @@ fn cycle(receivers: &BTreeMap<u32, Vec<Op>>) -> Option<Vec<Seen>> {
     }
 }
 
+/// The most steps of a circle that are told one by one.
+const TOLD_MAX: usize = 8;
+
+/// How often it is looked whether a receiver saw one message before another, to make a circle
+/// smaller. A circle of thousands without a shorter way takes that many; it is a violation all the
+/// same.
+const LOOKS_MAX: usize = 1 << 21;
+
 /// A circle of fewer messages: wherever one receiver orders two of them directly, the way between
 /// them is left out.
 fn shorten(mut cycle: Vec<Seen>, receivers: &BTreeMap<u32, Vec<Op>>) -> Vec<Seen> {
-    let places: Vec<HashMap<Id, &Op>> = receivers
-        .values()
-        .map(|seen| seen.iter().map(|op| (op.answered[0], op)).collect())
-        .collect();
+    // Who saw each message of the circle.
+    let mut seen_by: HashMap<Id, HashMap<u32, Op>> =
+        cycle.iter().map(|seen| (seen.earlier.answered[0], HashMap::new())).collect();
+    for op in receivers.values().flatten() {
+        if let Some(all) = seen_by.get_mut(&op.answered[0]) {
+            all.insert(op.process, *op);
+        }
+    }
     let direct = |from: Id, to: Id| {
-        places.iter().find_map(|seen| {
-            let (earlier, later) = (*seen.get(&from)?, *seen.get(&to)?);
-            (earlier.completed < later.completed)
-                .then_some(Seen { earlier: *earlier, later: *later })
-        })
+        let (earlier, later) = (seen_by.get(&from)?, seen_by.get(&to)?);
+        let both = earlier.values().filter_map(|earlier| {
+            let later = *later.get(&earlier.process)?;
+            (earlier.completed < later.completed).then_some(Seen { earlier: *earlier, later })
+        });
+        // Whichever the map names first: the same each time.
+        both.min_by_key(|seen| seen.earlier.process)
     };
+    let mut looks = 0;
     'again: while cycle.len() > 2 {
         let n = cycle.len();
         // From message i over `skip` others: the longest way that is left out first.
         for skip in (2..n).rev() {
             for i in 0..n {
                 let from = cycle[i].earlier.answered[0];
+                looks += seen_by.get(&from).map_or(0, HashMap::len);
+                if looks > LOOKS_MAX {
+                    break 'again;
+                }
                 let to = cycle[(i + skip) % n].earlier.answered[0];
                 if let Some(seen) = direct(from, to) {
                     let rest = (skip..n).map(|k| cycle[(i + k) % n]);

@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::Value;
 
-use super::operation::{History, Id, Op, Values, moment};
+use super::operation::{History, Id, NEVER, Op, Values, moment};
 use super::{Found, Piece};
 use crate::history::{Kind, Outcome};
 
@@ -72,10 +72,14 @@ impl Updates {
             );
             return self.violated(history, what, &[*read], *id);
         }
-        let mut kept: HashMap<(u32, Id), (Option<Op>, bool)> = HashMap::new();
+        // Of each value, the first update that was acknowledged, and since when it may be there.
+        let mut kept: HashMap<(u32, Id), (Option<Op>, u32)> = HashMap::new();
         for op in history.ops.iter().filter(|op| op.f == super::operation::F::Update) {
-            let (acknowledged, possible) = kept.entry((op.key, op.asked[0])).or_default();
-            *possible |= op.outcome != Outcome::Fail;
+            let (acknowledged, possible) =
+                kept.entry((op.key, op.asked[0])).or_insert((None, NEVER));
+            if op.outcome != Outcome::Fail {
+                *possible = op.invoked.min(*possible);
+            }
             if op.is_ok() && acknowledged.is_none() {
                 *acknowledged = Some(*op);
             }
@@ -88,7 +92,8 @@ impl Updates {
         for op in history.ops.iter().filter(|op| op.f == super::operation::F::Update) {
             let (acknowledged, possible) = kept[&(op.key, op.asked[0])];
             let seen = self.asked.get(&(op.key, op.asked[0])).and_then(|first| first.seen);
-            if let (false, Some(read)) = (possible, seen) {
+            // One that was refused may be tried again, and is seen then; not before.
+            if let Some(read) = seen.filter(|read| read.completed < possible) {
                 let what = format!(
                     "process {} read {} at {}{}, although process {} had been told that its update \
                      with it failed",

@@ -1,6 +1,6 @@
-//! What becomes of a request on its way through an HTTP fault.
+//! What becomes of a request on its way through HTTP faults.
 //!
-//! The simulated transport and the real proxy draw here, so that the same fault is the same
+//! The simulated transport and the real proxy draw here, so that the same faults are the same
 //! thing on both.
 
 use std::time::Duration;
@@ -32,6 +32,36 @@ impl Http {
     }
 }
 
+/// The HTTP faults at work in front of one node.
+#[derive(Clone, Debug, Default)]
+pub struct Obstacles(Vec<Http>);
+
+impl Obstacles {
+    /// One begins or ends. Others go on.
+    pub fn set(&mut self, http: Http, begins: bool) {
+        if begins {
+            self.0.push(http);
+        } else if let Some(place) = self.0.iter().position(|known| *known == http) {
+            self.0.remove(place);
+        }
+    }
+
+    /// Draws the fate of one request among all of them: as if one stood behind the other.
+    #[must_use]
+    pub fn fate(&self, rng: &mut Rng) -> Fate {
+        let mut all = Fate::default();
+        for http in &self.0 {
+            let fate = http.fate(rng);
+            all.status = all.status.or(fate.status);
+            all.lost |= fate.lost;
+            all.delay += fate.delay;
+        }
+        // What is not done has no reply that could be lost.
+        all.lost &= all.status.is_none();
+        all
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,5 +81,22 @@ mod tests {
         assert!(fates.iter().all(|fate| !(fate.lost && fate.status.is_some())));
         assert!(fates.iter().all(|fate| (ms(300)..=ms(350)).contains(&fate.delay)));
         assert_eq!(Http::default().fate(&mut rng), Fate::default());
+    }
+
+    #[test]
+    fn the_end_of_one_fault_is_not_the_end_of_another() {
+        let ms = Duration::from_millis;
+        let slow = Http { latency: ms(255), ..Http::default() };
+        let failing = Http { share: 1.0, status: 503, latency: ms(300), ..Http::default() };
+        let (mut obstacles, mut rng) = (Obstacles::default(), Rng::with_seed(1));
+        obstacles.set(slow, true);
+        obstacles.set(failing, true);
+        let fate = obstacles.fate(&mut rng);
+        assert_eq!((fate.status, fate.delay), (Some(503), ms(555)));
+        obstacles.set(slow, false);
+        let fate = obstacles.fate(&mut rng);
+        assert_eq!((fate.status, fate.delay), (Some(503), ms(300)));
+        obstacles.set(failing, false);
+        assert_eq!(obstacles.fate(&mut rng), Fate::default());
     }
 }

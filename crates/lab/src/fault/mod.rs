@@ -20,6 +20,7 @@
 //! (`[[fault]]`) has `at` and `for`; those that are drawn (`[[faults]]`) have `every` and `for`, and
 //! may have `since` and `until`.
 
+mod at_work;
 mod http;
 mod parse;
 mod schedule;
@@ -29,11 +30,12 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-pub use http::Fate;
+pub use http::{Fate, Obstacles};
 pub use schedule::schedule;
 
 use crate::scenario::Place;
 
+pub(crate) use at_work::AtWork;
 pub(crate) use parse::{Known, drawn, planned};
 
 /// What kind of fault.

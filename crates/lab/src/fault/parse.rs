@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Clock, Disk, Drawn, Fault, Http, Kind, Link, Planned, matches};
+use crate::limits::FAULTS_MAX;
 use crate::scenario::Problem;
 use crate::scenario::problem::suggestion;
 use crate::scenario::read::{Reader, Section};
@@ -15,6 +16,30 @@ pub(crate) struct Known<'a> {
     pub system: &'a str,
     pub nodes: &'a [String],
     pub kinds: &'a [Kind],
+    /// How long a trial takes; none when that is wrong.
+    pub length: Option<Duration>,
+    /// How long a real one takes, when it is shorter and faults keep their times all the same.
+    pub real: Option<Duration>,
+}
+
+impl Known<'_> {
+    /// Notes it when a fault would begin after the end.
+    fn within(&self, reader: &Reader<'_>, key: &str, at: Duration) {
+        let over = |length: Duration| crate::Quantity::time(length);
+        match (self.length, self.real) {
+            (Some(length), _) if at >= length => {
+                reader.problem(key, format!("the trial is over after {}", over(length)));
+            }
+            (Some(_), Some(real)) if at >= real => reader.problem(
+                key,
+                format!(
+                    "a real trial is over after {}; set scale_faults, or a longer real_duration",
+                    over(real)
+                ),
+            ),
+            _ => {}
+        }
+    }
 }
 
 /// A fault that is written out, `[[fault]]`.
@@ -25,8 +50,12 @@ pub(crate) fn planned(
 ) -> Option<Planned> {
     let reader = section.reader();
     let fault = fault(&reader, known);
-    let at = reader.duration("at", Duration::ZERO).min(LONGEST);
+    let at = reader.duration("at", Duration::ZERO);
+    known.within(&reader, "at", at);
     let length = reader.optional_duration("for").map(|length| length.min(LONGEST));
+    if length.is_some_and(|length| length.is_zero()) {
+        reader.problem("for", "must be longer than nothing");
+    }
     problems.extend(reader.end());
     Some(Planned { at, length, fault: fault?, place: section.place })
 }
@@ -54,14 +83,29 @@ pub(crate) fn drawn(
         reader.problem("every", "must be longer than nothing");
     }
     let length = reader.durations("for", (second, second));
+    if length.1.is_zero() {
+        reader.problem("for", "must be longer than nothing");
+    }
     // Not `from`: that is who sends, where the fault is one of a link.
     let from = reader.duration("since", Duration::ZERO);
     let until = reader.optional_duration("until");
-    let has_problem = every.1.is_zero();
-    problems.extend(reader.end());
-    if has_problem {
-        return None;
+    known.within(&reader, "since", from);
+    if until.is_some_and(|until| until <= from) {
+        reader.problem("since", "none would begin: it is not before until");
     }
+    if let Some(end) = known.length {
+        let room = until.unwrap_or(end).min(end).saturating_sub(from);
+        // The mean of even draws; a draw of nothing counts as a millisecond.
+        let mean = ((every.0 + every.1) / 2).max(Duration::from_millis(1));
+        let faults = room.as_secs_f64() / mean.as_secs_f64();
+        if faults > FAULTS_MAX as f64 && !every.1.is_zero() {
+            reader.problem("every", format!("some {faults:.0} faults; at most {FAULTS_MAX}"));
+        }
+    }
+    problems.extend(reader.end());
+    // What is longer than any trial is no different; these are added up.
+    let every = (every.0.min(LONGEST), every.1.min(LONGEST));
+    let length = (length.0.min(LONGEST), length.1.min(LONGEST));
     Some(Drawn { every, length, from, until, fault: fault?, place: section.place })
 }
 
@@ -84,14 +128,21 @@ fn fault(reader: &Reader<'_>, known: &Known<'_>) -> Option<Fault> {
         return None;
     }
     let node = |key| node(reader, key, known);
-    Some(match kind {
+    let length = |key| {
+        let length = reader.duration(key, Duration::ZERO);
+        if length > LONGEST {
+            reader.problem(key, "must be at most 24h");
+        }
+        length
+    };
+    let fault = match kind {
         Kind::Link => Fault::Link {
             from: node("from"),
             to: node("to"),
             both_ways: reader.flag("both_ways", true),
             link: Link {
-                delay: reader.duration("delay", Duration::ZERO),
-                jitter: reader.duration("jitter", Duration::ZERO),
+                delay: length("delay"),
+                jitter: length("jitter"),
                 loss: reader.share("loss", 0.0),
                 duplicate: reader.share("duplicate", 0.0),
                 reorder: reader.share("reorder", 0.0),
@@ -108,8 +159,8 @@ fn fault(reader: &Reader<'_>, known: &Known<'_>) -> Option<Fault> {
             http: Http {
                 share: reader.share("share", 0.0),
                 status: u16::try_from(reader.count("status", 400..=599, 503)).unwrap_or(503),
-                latency: reader.duration("latency", Duration::ZERO),
-                jitter: reader.duration("jitter", Duration::ZERO),
+                latency: length("latency"),
+                jitter: length("jitter"),
                 lost_replies: reader.share("lost_replies", 0.0),
             },
         },
@@ -120,20 +171,52 @@ fn fault(reader: &Reader<'_>, known: &Known<'_>) -> Option<Fault> {
             clock: Clock {
                 jump_micros: jump(reader),
                 drift_ppm: drift(reader),
-                error: reader.optional_duration("error"),
+                error: reader.has("error").then(|| length("error")),
             },
         },
         Kind::Disk => Fault::Disk {
             node: node("node"),
             disk: Disk {
-                delay: reader.duration("delay", Duration::ZERO),
+                delay: length("delay"),
                 full: reader.flag("full", false),
                 failed_syncs: reader.share("failed_syncs", 0.0),
                 lost_syncs: reader.share("lost_syncs", 0.0),
             },
         },
         Kind::Lie => Fault::Lie { node: node("node"), share: reader.share("share", 1.0) },
-    })
+    };
+    with_an_effect(reader, &fault);
+    Some(fault)
+}
+
+/// Notes it when a fault would leave everything as it is: it would look as if somebody withstood it.
+fn with_an_effect(reader: &Reader<'_>, fault: &Fault) {
+    let keys = match fault {
+        Fault::Link { link, .. } if *link == Link::default() => {
+            "delay, jitter, loss, duplicate, reorder or bandwidth"
+        }
+        Fault::Http { http, .. } if *http == (Http { status: http.status, ..Http::default() }) => {
+            "share, latency, jitter or lost_replies"
+        }
+        Fault::Clock { clock, .. } if *clock == Clock::default() => "jump, drift_ppm or error",
+        Fault::Disk { disk, .. } if *disk == Disk::default() => {
+            "delay, full, failed_syncs or lost_syncs"
+        }
+        Fault::Lie { share, .. } if *share == 0.0 => "share",
+        _ => "",
+    };
+    // What was refused is read as nothing; that is one problem, not two.
+    if !keys.is_empty() && !reader.has_problems() {
+        reader.problem("kind", format!("it changes nothing; give it {keys}"));
+    }
+    let mut nodes = fault.nodes();
+    if let (Some(from), Some(to)) = (nodes.next(), nodes.next())
+        && from == to
+        && !from.is_empty()
+        && !from.ends_with('*')
+    {
+        reader.problem("to", "it is the same node: there is no link between");
+    }
 }
 
 /// A node's name or a pattern that matches at least one.
@@ -149,8 +232,8 @@ fn node(reader: &Reader<'_>, key: &'static str, known: &Known<'_>) -> String {
 
 fn bandwidth(reader: &Reader<'_>) -> Option<f64> {
     let bandwidth = reader.rate("bandwidth")?;
-    if bandwidth <= 0.0 {
-        reader.problem("bandwidth", "must be more than nothing; a link without any is a partition");
+    if bandwidth < 1.0 {
+        reader.problem("bandwidth", "must be at least 1/s; a link without any is a partition");
         return None;
     }
     Some(bandwidth)

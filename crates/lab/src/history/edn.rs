@@ -38,7 +38,7 @@
 //!
 //! # Limits
 //! An operation has at most [`LINE_BYTES_MAX`](crate::limits::LINE_BYTES_MAX) bytes and
-//! [`EDN_DEPTH_MAX`](crate::limits::EDN_DEPTH_MAX) brackets within brackets. `##Inf`, `##NaN` and
+//! [`EDN_DEPTH_MAX`] brackets and tags within one another. `##Inf`, `##NaN` and
 //! `\u0041` are refused. A keyword and a string with the same name become the same text.
 
 mod frame;
@@ -53,6 +53,7 @@ use self::frame::Scanner;
 use self::op::{Form, Op};
 use super::event::{Event, Kind};
 use super::line::LineError;
+use crate::limits::EDN_DEPTH_MAX;
 
 /// Reads events from EDN, one at a time. After an error there is nothing more.
 #[derive(Debug)]
@@ -133,7 +134,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn read(&mut self) -> Result<Option<Event>, LineError> {
-        let mut discards = false;
+        let (mut discards, mut kept) = (false, 0);
         while self.advance()? {
             let start = self.scanner.start();
             self.line = start.line;
@@ -141,6 +142,12 @@ impl<R: BufRead> Reader<R> {
             discards = matches!(form, Form::Incomplete);
             match form {
                 Form::Incomplete => {
+                    // Each is read again with what follows it.
+                    kept += 1;
+                    if kept > EDN_DEPTH_MAX {
+                        let what = format!("more than {EDN_DEPTH_MAX} forms wait for another one");
+                        return Err(LineError::new(self.line, 0, what));
+                    }
                     self.scanner.keep();
                     continue;
                 }
@@ -152,6 +159,7 @@ impl<R: BufRead> Reader<R> {
                 }
             }
             self.scanner.take();
+            kept = 0;
         }
         if discards {
             return Err(LineError::new(self.line, 0, "nothing follows a #_ or a #tag"));

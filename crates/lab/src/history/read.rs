@@ -161,6 +161,9 @@ const OTHERS: &[(&[u8], &str)] = &[
     (b"\xfe\xff", "is UTF-16; a history is UTF-8"),
 ];
 
+/// Before this many bytes no history has a value, so no byte 0.
+const TEXT_FROM: usize = 16;
+
 /// The mark that some programs put before UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -184,7 +187,8 @@ fn begin(input: &mut impl BufRead, format: Option<Format>) -> Result<(Vec<u8>, F
         if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| head.starts_with(magic)) {
             return Err(LineError::of_file(format!("the file {what}")));
         }
-        if let Some(at) = head.iter().position(|byte| *byte == 0) {
+        // Further on it may be part of a text.
+        if let Some(at) = head.iter().take(TEXT_FROM).position(|byte| *byte == 0) {
             let what = format!("byte {at} of the file is 0: this is no text, so no history");
             return Err(LineError::of_file(what));
         }

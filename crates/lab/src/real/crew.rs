@@ -18,6 +18,7 @@ struct Member {
     starts: u64,
     process: Option<Process>,
     stops: u32,
+    kills: u32,
 }
 
 /// Processes by name. All are killed when it is dropped.
@@ -43,7 +44,8 @@ impl<'a> Crew<'a> {
         roles: impl Fn(u64) -> Result<Role, Failure> + Send + 'static,
     ) -> Result<(), Failure> {
         let process = self.stage.start(name, &roles(0)?)?;
-        let member = Member { roles: Box::new(roles), starts: 1, process: Some(process), stops: 0 };
+        let (roles, process) = (Box::new(roles), Some(process));
+        let member = Member { roles, starts: 1, process, stops: 0, kills: 0 };
         self.with(|members| members.insert(name.to_owned(), member));
         Ok(())
     }
@@ -97,16 +99,21 @@ impl<'a> Crew<'a> {
     /// # Errors
     /// As [`Crew::stop`].
     pub fn kill(&self, name: &str) -> Result<(), Failure> {
-        self.one(name, |member| member.process.take().map_or(Ok(()), |mut it| it.kill()))
+        self.one(name, |member| {
+            member.kills += 1;
+            member.process.take().map_or(Ok(()), |mut it| it.kill())
+        })
     }
 
-    /// Starts one again that was killed; it stands still when it was stopped meanwhile.
+    /// Starts one again that was killed, when it was to as often as it was killed; it stands still
+    /// when it is to stand still.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(&self, name: &str) -> Result<(), Failure> {
         self.one(name, |member| {
-            if member.process.is_none() {
+            member.kills = member.kills.saturating_sub(1);
+            if member.process.is_none() && member.kills == 0 {
                 let process = self.stage.start(name, &(member.roles)(member.starts)?)?;
                 member.starts += 1;
                 if member.stops > 0 {
@@ -118,12 +125,16 @@ impl<'a> Crew<'a> {
         })
     }
 
-    /// Starts one again if there is one of that name that was killed.
+    /// Starts one again if there is one of that name that was killed, however often.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start_again(&self, name: &str) -> Result<(), Failure> {
-        if self.with(|members| members.contains_key(name)) { self.start(name) } else { Ok(()) }
+        let is_there = self.with(|members| {
+            let member = members.get_mut(name);
+            member.map(|member| member.kills = member.kills.min(1)).is_some()
+        });
+        if is_there { self.start(name) } else { Ok(()) }
     }
 
     /// Those that have ended by themselves, and were not killed.

@@ -34,7 +34,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::Failure;
 use super::tasks::Tasks;
-use crate::fault::{Fate, Http};
+use crate::fault::{Fate, Http, Obstacles};
 use crate::limits::{PROXY_BODY_BYTES_MAX, PROXY_WAIT_MAX};
 
 /// A client of servers on this machine.
@@ -66,7 +66,7 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     server: Option<SocketAddr>,
-    fault: Option<Http>,
+    obstacles: Obstacles,
     rng: Rng,
 }
 
@@ -78,7 +78,7 @@ impl HttpProxy {
     pub async fn start(clock: Clock, rng: Rng) -> Result<Self, Failure> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
-        let state = Mutex::new(State { server: None, fault: None, rng });
+        let state = Mutex::new(State { server: None, obstacles: Obstacles::default(), rng });
         let shared = Arc::new(Shared { clock, requests: client(), state });
         let tasks = Tasks::default();
         tasks.spawn(accept(listener, Arc::clone(&shared), tasks.clone()));
@@ -96,9 +96,9 @@ impl HttpProxy {
         self.shared.state().server = server;
     }
 
-    /// What goes wrong from now on.
-    pub fn set(&self, fault: Option<Http>) {
-        self.shared.state().fault = fault;
+    /// A fault begins or ends. Others go on.
+    pub fn set(&self, fault: Http, begins: bool) {
+        self.shared.state().obstacles.set(fault, begins);
     }
 }
 
@@ -140,8 +140,8 @@ impl Shared {
         tasks: &Tasks,
     ) -> Response<Full<Bytes>> {
         let (fate, server) = {
-            let State { server, fault, rng } = &mut *self.state();
-            (fault.map(|http| http.fate(rng)).unwrap_or_default(), *server)
+            let State { server, obstacles, rng } = &mut *self.state();
+            (obstacles.fate(rng), *server)
         };
         let Fate { status, lost, delay } = fate;
         let answer = match (status, server) {
@@ -251,18 +251,21 @@ mod tests {
         assert_eq!(ask(&requests, at).await, (StatusCode::OK, Bytes::from_static(b"/stock")));
 
         let latency = Duration::from_millis(60);
-        proxy.set(Some(Http { share: 1.0, status: 503, latency, ..Http::default() }));
+        let failing = Http { share: 1.0, status: 503, latency, ..Http::default() };
+        proxy.set(failing, true);
         let begun = clock.monotonic();
         assert_eq!(ask(&requests, at).await.0, StatusCode::SERVICE_UNAVAILABLE);
         assert!(clock.monotonic() - begun >= latency);
         assert_eq!(done.load(Ordering::SeqCst), 1, "what is refused is not done");
 
-        proxy.set(Some(Http { lost_replies: 1.0, ..Http::default() }));
+        proxy.set(failing, false);
+        let losing = Http { lost_replies: 1.0, ..Http::default() };
+        proxy.set(losing, true);
         let silence = clock.timeout(Duration::from_millis(300), ask(&requests, at)).await;
         assert!(silence.is_err());
         assert_eq!(done.load(Ordering::SeqCst), 2, "what is lost is done");
 
-        proxy.set(None);
+        proxy.set(losing, false);
         assert_eq!(ask(&requests, at).await.0, StatusCode::OK);
         drop(proxy);
         let refused = TcpStream::connect(at).await;

@@ -12,8 +12,8 @@
 //! folder stays (`steadfast-lab-*` in the folder for temporary files).
 
 pub mod clock;
-pub mod engine;
 mod crew;
+pub mod engine;
 pub mod http_proxy;
 mod process;
 mod role;

@@ -7,7 +7,7 @@ use steadfast_time::{Clock, Monotonic};
 
 use super::{Crew, Failure, clock};
 use crate::Error;
-use crate::fault::{Fault, Planned};
+use crate::fault::{AtWork, Fault, Planned};
 use crate::observed::Span;
 use crate::system::Trial;
 
@@ -58,7 +58,8 @@ impl Log {
 }
 
 /// Applies faults at their times, and ends when there are no more. Pauses and kills hit the crew; of
-/// the others `apply` hears, with `true` when they begin and `false` when they end.
+/// the others `apply` hears, with `true` when they begin and `false` when they end; of those whose
+/// kind and node another one shares, as on a simulated stage ([`direct`](crate::sim::Stage::direct)).
 ///
 /// # Errors
 /// When a process that is to be hit is gone, or there is none of that name.
@@ -70,8 +71,13 @@ pub async fn direct(
     mut apply: impl FnMut(usize, &Fault, bool),
 ) -> Result<(), Failure> {
     let clock = clock::machine();
+    let mut at_work = AtWork::default();
     let mut changes: Vec<(Duration, bool, usize)> = Vec::new();
     for (number, planned) in schedule.iter().enumerate() {
+        if planned.length == Some(Duration::ZERO) {
+            // It would end before it begins.
+            continue;
+        }
         changes.push((planned.at, true, number));
         changes.extend(planned.length.map(|length| (planned.at + length, false, number)));
     }
@@ -85,7 +91,15 @@ pub async fn direct(
             (Fault::Pause { node }, false) => crew.go_on(node)?,
             (Fault::Kill { node }, true) => crew.kill(node)?,
             (Fault::Kill { node }, false) => crew.start(node)?,
-            (other, _) => apply(number, other, begins),
+            (Fault::Link { .. } | Fault::Partition { .. }, _) => {
+                apply(number, &planned.fault, begins);
+            }
+            (other, _) => {
+                apply(number, other, begins);
+                if let Some((number, again)) = at_work.change(number, other, begins) {
+                    apply(number, again, true);
+                }
+            }
         }
         let (at, fault) = (clock.monotonic() - started, planned.fault.clone());
         let mark = Mark { at, number, fault, begins };

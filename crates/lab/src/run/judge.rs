@@ -16,6 +16,9 @@ pub(super) fn variant(
     let (scenario, variant) = (trial.scenario, trial.variant);
     let mut checks = Vec::new();
     for invariant in scenario.invariants.iter().filter(|it| it.is_for(&variant.name)) {
+        if trial.is_interrupted() {
+            return Err(Error::Interrupted);
+        }
         let limits = check::Options { time: options.check_time, clock: options.clock.clone() };
         let found = check::check(invariant.model, &observed.history, &limits).map_err(|error| {
             Error::System {
@@ -76,6 +79,9 @@ fn held(bound: &Bound, observed: &Observed) -> BoundReport {
     let value = observed.indicators.get(&bound.indicator).copied();
     let verdict = match value {
         None => Verdict::Unknown,
+        // What is no number keeps no bound and breaks none. To call that a violation would let a
+        // twin be caught by a division by zero.
+        Some(value) if value.value.is_nan() => Verdict::Unknown,
         Some(value) if bound.allows(value) => Verdict::Holds,
         Some(_) => Verdict::Violated,
     };
@@ -120,4 +126,30 @@ pub(super) fn experiment(scenario: &Scenario, variants: &[VariantReport]) -> (Ve
     }
     let because = "every protected variant holds, and every unprotected one is caught".to_owned();
     (Verdict::Holds, because)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Quantity;
+
+    #[test]
+    fn what_is_no_number_is_not_found_out() {
+        let bound = Bound {
+            indicator: "share".to_owned(),
+            at_least: None,
+            at_most: Some(Quantity::share(0.5)),
+            only: Vec::new(),
+        };
+        let with = |value: f64| {
+            let mut observed = Observed::default();
+            observed.indicator("share", Quantity::share(value));
+            held(&bound, &observed).verdict
+        };
+        assert_eq!(with(0.4), Verdict::Holds);
+        assert_eq!(with(0.6), Verdict::Violated);
+        assert_eq!(with(f64::INFINITY), Verdict::Violated);
+        assert_eq!(with(f64::NAN), Verdict::Unknown);
+        assert_eq!(held(&bound, &Observed::default()).verdict, Verdict::Unknown);
+    }
 }

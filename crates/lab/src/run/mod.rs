@@ -33,6 +33,8 @@ pub struct Options {
     pub seed: u64,
     /// How long each check of a history may search.
     pub check_time: std::time::Duration,
+    /// How long a trial takes, instead of what the scenario says.
+    pub duration: Option<std::time::Duration>,
     /// Only these variants, by name; all when empty. With some left out the verdict is
     /// [`Unknown`](crate::Verdict::Unknown) at best.
     pub only: Vec<String>,
@@ -44,7 +46,13 @@ impl Options {
     /// The defaults, with a seed.
     #[must_use]
     pub fn seeded(seed: u64) -> Self {
-        Self { seed, check_time: CHECK_TIME, only: Vec::new(), clock: Clock::system() }
+        Self {
+            seed,
+            check_time: CHECK_TIME,
+            duration: None,
+            only: Vec::new(),
+            clock: Clock::system(),
+        }
     }
 }
 
@@ -89,14 +97,15 @@ pub fn simulate(
     let started = options.clock.monotonic();
     let mut variants = Vec::new();
     let chosen = chosen(scenario, options);
+    let duration = options.duration.unwrap_or(scenario.duration);
     for (number, variant) in chosen.iter().enumerate() {
         watch.variant(&variant.name, number, chosen.len());
-        let trial = Trial::new(scenario, variant, options.seed, scenario.duration, watch);
+        let trial = Trial::new(scenario, variant, options.seed, duration, watch);
         let observed = scenario.system.simulate(&trial)?;
         variants.push(judge::variant(&trial, observed, options)?);
     }
     let wall = options.clock.monotonic() - started;
-    let ran = Ran { mode: Mode::Simulated, engine: None, duration: scenario.duration, wall };
+    let ran = Ran { mode: Mode::Simulated, engine: None, duration, wall };
     Ok(Report::new(scenario, ran, options, variants))
 }
 
@@ -116,9 +125,10 @@ pub async fn perform(
     let started = options.clock.monotonic();
     let mut variants = Vec::new();
     let chosen = chosen(scenario, options);
+    let duration = options.duration.unwrap_or(scenario.real_duration);
     for (number, variant) in chosen.iter().enumerate() {
         watch.variant(&variant.name, number, chosen.len());
-        let trial = Trial::new(scenario, variant, options.seed, scenario.real_duration, watch);
+        let trial = Trial::new(scenario, variant, options.seed, duration, watch);
         variants.push(match scenario.system.perform(&trial, stage).await {
             Ok(observed) => judge::variant(&trial, observed, options)?,
             Err(Error::LeftOut { reason }) => judge::left_out(&trial, reason),
@@ -127,7 +137,7 @@ pub async fn perform(
     }
     let wall = options.clock.monotonic() - started;
     let engine = Some(stage.engine_shown());
-    let ran = Ran { mode: Mode::Real, engine, duration: scenario.real_duration, wall };
+    let ran = Ran { mode: Mode::Real, engine, duration, wall };
     Ok(Report::new(scenario, ran, options, variants))
 }
 

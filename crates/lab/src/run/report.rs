@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Campaign, Mode, Options};
 use crate::check::{Model, Piece};
 use crate::fault::Planned;
+use crate::limits::CHECK_TIME;
 use crate::{Observed, Quantity, Scenario, Verdict};
 
 /// What came of a run. As JSON it is the machine-readable result.
@@ -125,15 +126,7 @@ impl Report {
         let Ran { mode, engine, duration, wall } = ran;
         let simulated = duration.as_secs_f64() * f64::from(trials);
         let wall_s = wall.as_secs_f64();
-        let name = scenario
-            .path
-            .as_ref()
-            .map_or_else(|| scenario.name.clone(), |path| path.display().to_string());
-        let real = match (mode, &engine) {
-            (Mode::Simulated, _) => String::new(),
-            (Mode::Real, None) => " --real".to_owned(),
-            (Mode::Real, Some(engine)) => format!(" --real --engine {engine}"),
-        };
+        let command = command(scenario, mode, engine.as_deref(), options);
         Self {
             experiment: scenario.name.clone(),
             title: scenario.title.clone(),
@@ -148,9 +141,81 @@ impl Report {
             duration_s: duration.as_secs_f64(),
             wall_s,
             speed: if wall_s > 0.0 { simulated / wall_s } else { 0.0 },
-            command: format!("steadfast lab run {name} --seed {}{real}", options.seed),
+            command,
             campaign: None,
             variants,
         }
+    }
+}
+
+/// The command that repeats a run, as it is typed at a shell.
+fn command(scenario: &Scenario, mode: Mode, engine: Option<&str>, options: &Options) -> String {
+    let name = scenario.path.as_ref().map(|path| path.display().to_string());
+    let name = name.unwrap_or_else(|| scenario.name.clone());
+    let mut words = vec!["steadfast".to_owned(), "lab".to_owned(), "run".to_owned(), quoted(&name)];
+    let mut option = |key: &str, value: &str| words.extend([key.to_owned(), quoted(value)]);
+    option("--seed", &options.seed.to_string());
+    if let Some(length) = options.duration {
+        option("--duration", &exact(length));
+    }
+    for variant in &options.only {
+        option("--variant", variant);
+    }
+    if options.check_time != CHECK_TIME {
+        option("--check-time", &exact(options.check_time));
+    }
+    if mode == Mode::Real {
+        words.push("--real".to_owned());
+        if let Some(engine) = engine {
+            words.extend(["--engine".to_owned(), quoted(engine)]);
+        }
+    }
+    words.join(" ")
+}
+
+/// A length of time with nothing rounded away.
+fn exact(length: Duration) -> String {
+    let nanos = length.as_nanos();
+    match nanos {
+        0 => "0s".to_owned(),
+        _ if nanos % 1_000_000_000 == 0 => format!("{}s", length.as_secs()),
+        _ if nanos % 1_000_000 == 0 => format!("{}ms", length.as_millis()),
+        _ if nanos % 1_000 == 0 => format!("{}us", length.as_micros()),
+        _ => format!("{nanos}ns"),
+    }
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "-_./:@,+=%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_repeats_what_was_run() {
+        let mut scenario = crate::experiment::find("fencing").unwrap();
+        let mut options = Options::seeded(4);
+        let simulated = |scenario: &Scenario, options: &Options| {
+            command(scenario, Mode::Simulated, None, options)
+        };
+        assert_eq!(simulated(&scenario, &options), "steadfast lab run fencing --seed 4");
+        options.duration = Some(Duration::from_millis(1_500));
+        options.only = vec!["fenced".to_owned()];
+        options.check_time = Duration::from_secs(90);
+        scenario.path = Some("it's mine.toml".into());
+        assert_eq!(
+            simulated(&scenario, &options),
+            "steadfast lab run 'it'\\''s mine.toml' --seed 4 --duration 1500ms --variant fenced \
+             --check-time 90s"
+        );
+        let real = command(&scenario, Mode::Real, Some("etcd://h:1/?a=b&c"), &Options::seeded(1));
+        assert!(real.ends_with("--seed 1 --real --engine 'etcd://h:1/?a=b&c'"), "{real}");
     }
 }

@@ -44,13 +44,13 @@
 //! name = "unfenced"
 //! protected = false                      # the broken twin: it must be caught
 //! about = "Workers trust their lease."
-//! settings = { fence = false }           # over those above
+//! settings = { fence = "none" }           # over those above
 //!
 //! [[variant]]
 //! name = "fenced"
 //! protected = true                       # it must hold
 //! about = "Each access carries the lease's token, and the storage refuses lower ones."
-//! settings = { fence = true }
+//! settings = { fence = "full" }
 //! ```
 //!
 //! Whatever is not understood is refused with its line and, where something similar is allowed, a
@@ -60,6 +60,7 @@ mod parse;
 pub(crate) mod problem;
 pub mod read;
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -195,12 +196,17 @@ impl Scenario {
     /// When the file cannot be read, is too large, or is no scenario.
     pub fn load(path: &Path) -> Result<Self, Error> {
         let file = |source| Error::File { path: path.to_owned(), source };
-        let bytes = std::fs::metadata(path).map_err(file)?.len();
-        if bytes > SCENARIO_BYTES_MAX {
-            let what = format!("{bytes} bytes are no scenario; at most {SCENARIO_BYTES_MAX}");
+        // What has no length (a pipe, a device) may have no end either.
+        let mut bytes = Vec::new();
+        let mut source = std::fs::File::open(path).map_err(file)?.take(SCENARIO_BYTES_MAX + 1);
+        source.read_to_end(&mut bytes).map_err(file)?;
+        if bytes.len() as u64 > SCENARIO_BYTES_MAX {
+            let what = format!("too large for a scenario; at most {SCENARIO_BYTES_MAX} bytes");
             return Err(file(std::io::Error::other(what)));
         }
-        Self::parse(&std::fs::read_to_string(path).map_err(file)?, Some(path))
+        let text = String::from_utf8(bytes)
+            .map_err(|_| file(std::io::Error::other("no scenario: it is not UTF-8")))?;
+        Self::parse(&text, Some(path))
     }
 
     /// A variant's settings: its own over the scenario's.

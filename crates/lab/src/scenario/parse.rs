@@ -1,19 +1,25 @@
 //! A scenario out of its file.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::problem::suggestion;
 use super::read::{Reader, Section};
-use super::{Bound, Invariant, Load, Problem, Scenario, Variant};
+use super::{Bound, Invariant, Load, Place, Problem, Scenario, Variant};
 use crate::check::Model;
 use crate::fault;
-use crate::limits::{CLIENTS_MAX, DURATION_MAX, RATE_MAX, VARIANTS_MAX};
+use crate::limits::{CLIENTS_MAX, DURATION_MAX, FAULTS_MAX, PROBLEMS_MAX, RATE_MAX, VARIANTS_MAX};
 use crate::quantity::{Quantity, Unit};
 use crate::system::{self, System};
 
 pub(super) fn parse(text: &str, path: Option<&Path>) -> Result<Scenario, Vec<Problem>> {
     let located = |mut problems: Vec<Problem>| {
         problems.sort_by_key(|problem| problem.place);
+        if problems.len() > PROBLEMS_MAX {
+            let more = problems.len() - PROBLEMS_MAX;
+            problems.truncate(PROBLEMS_MAX);
+            problems.push(Problem::at(Place::default(), format!("and {more} more problems")));
+        }
         for problem in &mut problems {
             problem.path = path.map(Path::to_owned);
         }
@@ -36,19 +42,25 @@ fn read(file: &Section, problems: &mut Vec<Problem>) -> Option<Scenario> {
     let (title, claim) = (reader.required("title").to_owned(), reader.required("claim").to_owned());
     let source = reader.text("source").unwrap_or_default().to_owned();
     let system = system(&reader);
-    let duration = duration(&reader);
-    let real_duration = reader.duration("real_duration", duration);
+    let length = self::length(&reader, "duration");
+    if !file.has("duration") {
+        reader.problem("duration", "is missing: how long a trial takes, \"60s\"");
+    }
+    let duration = length.unwrap_or(Duration::from_secs(1));
+    let real_duration = self::length(&reader, "real_duration").unwrap_or(duration);
     let scale_faults = reader.flag("scale_faults", false);
     let load = reader.section("load").map_or_else(Load::default, |section| load(section, problems));
     let settings = reader.section("settings").cloned().unwrap_or_default();
-    let variants = variants(&reader, problems);
+    let sections = reader.sections("variant");
+    let variants = variants(&reader, &sections, problems);
     let names: Vec<&str> = variants.iter().map(|variant| variant.name.as_str()).collect();
     let (faults, more_faults) = (reader.sections("fault"), reader.sections("faults"));
     let (invariants, bounds) = (reader.sections("invariant"), reader.sections("bound"));
     let scenario = system.map(|system| {
         let nodes = settled(system, load, &settings, &variants, problems);
         let kinds = system.faults();
-        let known = fault::Known { system: system.name(), nodes: &nodes, kinds };
+        let real = (!scale_faults && real_duration < duration).then_some(real_duration);
+        let known = fault::Known { system: system.name(), nodes: &nodes, kinds, length, real };
         Scenario {
             name,
             title,
@@ -78,16 +90,44 @@ fn read(file: &Section, problems: &mut Vec<Problem>) -> Option<Scenario> {
             "there is neither an [[invariant]] nor a [[bound]]: nothing is claimed",
         );
     }
+    if let Some(scenario) = &scenario {
+        asked(scenario, &sections, problems);
+        if scenario.faults.len() > FAULTS_MAX {
+            let faults = scenario.faults.len();
+            reader.problem("fault", format!("{faults} faults; at most {FAULTS_MAX}"));
+        }
+    }
     problems.extend(reader.end());
     scenario
+}
+
+/// A variant of which nothing is asked would hold whatever it does.
+fn asked(scenario: &Scenario, sections: &[&Section], problems: &mut Vec<Problem>) {
+    if scenario.invariants.is_empty() && scenario.bounds.is_empty() {
+        // Of none; that is another problem.
+        return;
+    }
+    for (variant, section) in scenario.variants.iter().zip(sections) {
+        let name = &variant.name;
+        let is_asked = scenario.invariants.iter().any(|it| it.is_for(name))
+            || scenario.bounds.iter().any(|it| it.is_for(name));
+        if !is_asked {
+            let what = format!(
+                "nothing is asked of {name:?}: no [[invariant]] and no [[bound]] is for it"
+            );
+            problems.push(Problem::at(section.place, what));
+        }
+    }
 }
 
 /// A word for commands and file names.
 fn name(reader: &Reader<'_>, key: &'static str) -> String {
     let name = reader.required(key);
     let is_word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if !name.is_empty() && (name.len() > 64 || !name.chars().all(is_word)) {
-        reader.problem(key, format!("{name:?} is no name; use up to 64 of a-z, 0-9 and '-'"));
+    let is_name = name.len() <= 64 && name.chars().all(is_word) && !name.starts_with('-');
+    if !name.is_empty() && !is_name {
+        reader
+            .problem(key, format!("{name:?} is no name; use up to 64 of a-z, 0-9 and '-' between"));
     }
     name.to_owned()
 }
@@ -102,18 +142,14 @@ fn system(reader: &Reader<'_>) -> Option<&'static dyn System> {
     found
 }
 
-fn duration(reader: &Reader<'_>) -> std::time::Duration {
-    let duration = match reader.optional_duration("duration") {
-        Some(duration) => duration,
-        None => {
-            reader.problem("duration", "is missing: how long a trial takes, \"60s\"");
-            return std::time::Duration::from_secs(1);
-        }
-    };
-    if duration.is_zero() || duration > DURATION_MAX {
-        reader.problem("duration", "must be longer than nothing, and at most 24h");
+/// How long a trial takes; none when it is not there, or wrong.
+fn length(reader: &Reader<'_>, key: &'static str) -> Option<Duration> {
+    let length = reader.optional_duration(key)?;
+    if length.is_zero() || length > DURATION_MAX {
+        reader.problem(key, "must be longer than nothing, and at most 24h");
+        return None;
     }
-    duration
+    Some(length)
 }
 
 fn load(section: &Section, problems: &mut Vec<Problem>) -> Load {
@@ -132,8 +168,11 @@ fn load(section: &Section, problems: &mut Vec<Problem>) -> Load {
     Load { rate, clients }
 }
 
-fn variants(reader: &Reader<'_>, problems: &mut Vec<Problem>) -> Vec<Variant> {
-    let sections = reader.sections("variant");
+fn variants(
+    reader: &Reader<'_>,
+    sections: &[&Section],
+    problems: &mut Vec<Problem>,
+) -> Vec<Variant> {
     if sections.is_empty() {
         reader.problem(
             "variant",
@@ -197,6 +236,9 @@ fn settled(
 
 fn only(reader: &Reader<'_>, variants: &[&str]) -> Vec<String> {
     let only = reader.texts("only");
+    if only.is_empty() && reader.has("only") {
+        reader.problem("only", "names no variant; leave it out when it is for all");
+    }
     for name in &only {
         if !variants.contains(name) {
             reader.problem("only", format!("no variant {name:?}{}", suggestion(name, variants)));
@@ -273,6 +315,18 @@ fn bound(
     let (at_least, at_most) = (limit("at_least"), limit("at_most"));
     if !section.has("at_least") && !section.has("at_most") {
         reader.problem("indicator", "neither at_least nor at_most is given: it bounds nothing");
+    }
+    match (at_least, at_most) {
+        (Some(least), None) if least.value == 0.0 && !section.has("at_most") => {
+            reader.problem("at_least", "everything is at least 0: it bounds nothing");
+        }
+        (Some(least), Some(most)) if least.value > most.value => {
+            reader.problem(
+                "at_least",
+                format!("nothing is both at least {least} and at most {most}"),
+            );
+        }
+        _ => {}
     }
     problems.extend(reader.end());
     Some(Bound { indicator: name.to_owned(), at_least, at_most, only })

@@ -12,7 +12,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::problem::{Place, Problem, suggestion};
+use super::problem::{Lines, Place, Problem, suggestion};
 use crate::quantity::{Quantity, Unit};
 
 /// A table of a file.
@@ -56,18 +56,19 @@ impl Value {
 impl Section {
     /// Reads a whole file.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
+        let lines = Lines::of(text);
         let table = DeTable::parse(text).map_err(|error| {
-            let place = error.span().map_or(Place::default(), |span| Place::of(text, span.start));
+            let place = error.span().map_or(Place::default(), |span| lines.place(span.start));
             Problem::at(place, error.message())
         })?;
-        Self::from_table(text, Place { line: 1, column: 1 }, table.get_ref())
+        Self::from_table(&lines, Place { line: 1, column: 1 }, table.get_ref())
     }
 
-    fn from_table(text: &str, place: Place, table: &DeTable<'_>) -> Result<Self, Problem> {
+    fn from_table(lines: &Lines<'_>, place: Place, table: &DeTable<'_>) -> Result<Self, Problem> {
         let mut entries = BTreeMap::new();
         for (key, value) in table {
-            let place = Place::of(text, key.span().start);
-            let value = convert(text, value)?.1;
+            let place = lines.place(key.span().start);
+            let value = convert(lines, value)?.1;
             entries.insert(key.get_ref().to_string(), Entry { place, value });
         }
         Ok(Self { place, entries })
@@ -99,9 +100,9 @@ impl Section {
     }
 }
 
-fn convert(text: &str, value: &Spanned<DeValue<'_>>) -> Result<(Place, Value), Problem> {
+fn convert(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>) -> Result<(Place, Value), Problem> {
     let Range { start, .. } = value.span();
-    let place = Place::of(text, start);
+    let place = lines.place(start);
     let wrong = |what: String| Problem::at(place, what);
     let converted = match value.get_ref() {
         DeValue::String(text) => Value::Text(text.to_string()),
@@ -118,10 +119,10 @@ fn convert(text: &str, value: &Spanned<DeValue<'_>>) -> Result<(Place, Value), P
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(_) => return Err(wrong("no date has a meaning here".into())),
         DeValue::Array(values) => {
-            let values: Result<_, _> = values.iter().map(|value| convert(text, value)).collect();
+            let values: Result<_, _> = values.iter().map(|value| convert(lines, value)).collect();
             Value::List(values?)
         }
-        DeValue::Table(table) => Value::Table(Section::from_table(text, place, table)?),
+        DeValue::Table(table) => Value::Table(Section::from_table(lines, place, table)?),
     };
     Ok((place, converted))
 }
@@ -141,6 +142,18 @@ impl<'a> Reader<'a> {
     fn entry(&self, key: &'static str) -> Option<&'a Entry> {
         self.asked.borrow_mut().push(key);
         self.section.entries.get(key)
+    }
+
+    /// Whether the section has a key.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.section.has(key)
+    }
+
+    /// Whether anything was wrong so far.
+    #[must_use]
+    pub fn has_problems(&self) -> bool {
+        !self.problems.borrow().is_empty()
     }
 
     /// Notes a problem with a key, or with the whole section when it is not there.
@@ -175,7 +188,11 @@ impl<'a> Reader<'a> {
         if !self.section.has(key) {
             self.problem(key, "is missing");
         }
-        self.text(key).unwrap_or_default()
+        let text = self.text(key);
+        if text == Some("") {
+            self.problem(key, "is empty");
+        }
+        text.unwrap_or_default()
     }
 
     /// One of several words.
@@ -263,13 +280,25 @@ impl<'a> Reader<'a> {
                     None
                 }
             },
-            Value::Integer(number) => Some(Quantity { value: *number as f64, unit: Unit::Count }),
-            Value::Float(number) => Some(Quantity { value: *number, unit: Unit::Count }),
+            Value::Integer(number) => self.bare(key, *number as f64),
+            Value::Float(number) => self.bare(key, *number),
             other => {
                 self.wanted(key, "a quantity", other);
                 None
             }
         }
+    }
+
+    /// A number without a unit: so many things.
+    fn bare(&self, key: &'static str, value: f64) -> Option<Quantity> {
+        if !value.is_finite() {
+            self.problem(key, "is not a number");
+        } else if value < 0.0 {
+            self.problem(key, format!("{value} is negative"));
+        } else {
+            return Some(Quantity { value, unit: Unit::Count });
+        }
+        None
     }
 
     /// A quantity of one unit.
@@ -389,7 +418,11 @@ impl<'a> Reader<'a> {
                 _ => None,
             };
             match quantity {
-                Some(quantity) if quantity.unit == unit => numbers.push(quantity.value),
+                Some(Quantity { value, unit: is })
+                    if is == unit && value.is_finite() && value >= 0.0 =>
+                {
+                    numbers.push(value);
+                }
                 _ => {
                     let (name, example) = (unit.name(), unit.example());
                     self.problem(key, format!("expected {name} such as {example} in each place"));

@@ -1,6 +1,7 @@
 //! A host: its clock, and its life.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,11 +28,18 @@ pub struct Host {
 #[derive(Default)]
 struct Life {
     boot: RefCell<Option<Boot>>,
-    tasks: RefCell<Vec<AbortHandle>>,
+    /// What runs here, by numbers.
+    tasks: RefCell<BTreeMap<u64, AbortHandle>>,
+    spawned: Cell<u64>,
     /// How many faults keep it standing still, and how many keep it down.
     stops: Cell<u32>,
     kills: Cell<u32>,
+    /// What disturbs its clock, by the fault's number.
+    disturbed: RefCell<BTreeMap<usize, fault::Clock>>,
 }
+
+/// The fastest and the slowest that a disturbed clock runs, whatever comes together.
+const DRIFT_MAX: i32 = 900_000;
 
 /// How often a host was started, and whether it is up: odd is up. The network looks at it.
 #[derive(Clone, Debug)]
@@ -87,13 +95,14 @@ impl Host {
             return;
         }
         let (handle, registration) = AbortHandle::new_pair();
-        let mut tasks = self.life.tasks.borrow_mut();
-        tasks.retain(|task| !task.is_aborted());
-        tasks.push(handle);
-        drop(tasks);
+        let number = self.life.spawned.get();
+        self.life.spawned.set(number + 1);
+        self.life.tasks.borrow_mut().insert(number, handle);
         let task = Abortable::new(self.clock.run(task), registration);
+        let life = Rc::clone(&self.life);
         self.spawner.spawn(async move {
             let _ = task.await;
+            life.tasks.borrow_mut().remove(&number);
         });
     }
 
@@ -119,19 +128,17 @@ impl Host {
         }
     }
 
-    /// Ends everything on it at the point where it waits. A host that stood still does so no more.
-    /// Several kills need as many [`Host::start`].
+    /// Ends everything on it at the point where it waits. A stop that is at work goes on: what is
+    /// started meanwhile stands still, too. Several kills need as many [`Host::start`].
     pub fn kill(&self) {
         self.life.kills.set(self.life.kills.get() + 1);
         if !self.is_up() {
             return;
         }
         self.incarnation.0.fetch_add(1, Ordering::Relaxed);
-        for task in self.life.tasks.borrow_mut().drain(..) {
+        for task in std::mem::take(&mut *self.life.tasks.borrow_mut()).into_values() {
             task.abort();
         }
-        self.life.stops.set(0);
-        self.clock.resume();
     }
 
     /// Starts it again, with its program.
@@ -148,17 +155,26 @@ impl Host {
         }
     }
 
-    /// Disturbs its clock, or undoes that.
-    pub fn disturb(&self, clock: fault::Clock, begins: bool) {
+    /// Disturbs its clock, or undoes that. Of several faults at once, jumps and drifts add up, and the
+    /// largest error is admitted.
+    pub(super) fn disturb(&self, number: usize, clock: fault::Clock, begins: bool) {
         let jump = if begins { clock.jump_micros } else { clock.jump_micros.saturating_neg() };
         if jump != 0 {
             self.clock.jump_wall(jump);
         }
-        if clock.drift_ppm != 0 {
-            self.clock.drift(if begins { clock.drift_ppm } else { 0 });
+        let mut disturbed = self.life.disturbed.borrow_mut();
+        if begins {
+            disturbed.insert(number, clock);
+        } else {
+            disturbed.remove(&number);
         }
-        if let Some(error) = clock.error {
-            self.clock.set_error(if begins { error } else { std::time::Duration::ZERO });
+        if clock.drift_ppm != 0 {
+            let all = disturbed.values().map(|it| it.drift_ppm).fold(0, i32::saturating_add);
+            self.clock.drift(all.clamp(-DRIFT_MAX, DRIFT_MAX));
+        }
+        if clock.error.is_some() {
+            let largest = disturbed.values().filter_map(|it| it.error).max();
+            self.clock.set_error(largest.unwrap_or_default());
         }
     }
 
@@ -166,7 +182,13 @@ impl Host {
     pub(super) fn heal(&self) {
         self.life.stops.set(0);
         self.life.kills.set(0);
-        self.clock.drift(0);
+        let disturbed = std::mem::take(&mut *self.life.disturbed.borrow_mut());
+        if disturbed.values().any(|it| it.drift_ppm != 0) {
+            self.clock.drift(0);
+        }
+        if disturbed.values().any(|it| it.error.is_some()) {
+            self.clock.set_error(std::time::Duration::ZERO);
+        }
         self.clock.resume();
         self.start();
     }

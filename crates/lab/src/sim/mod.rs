@@ -16,7 +16,7 @@ mod net;
 #[cfg(test)]
 mod tests;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub use host::Host;
 pub use net::{Net, Refused};
 
 use crate::Error;
-use crate::fault::{Fault, Link, Planned};
+use crate::fault::{AtWork, Fault, Link, Planned};
 use crate::observed::Span;
 use crate::system::Trial;
 
@@ -42,7 +42,17 @@ pub struct Stage {
     clock: Clock,
     hosts: Rc<BTreeMap<String, Host>>,
     net: Net,
-    spans: Rc<RefCell<Vec<Span>>>,
+    spans: Rc<RefCell<Vec<Noted>>>,
+    /// How many faults were planned, so that each has a number of its own.
+    planned: Cell<usize>,
+    /// How often everything was healed.
+    heals: Rc<Cell<u32>>,
+}
+
+/// A fault that was at work, and its number.
+struct Noted {
+    number: usize,
+    span: Span,
 }
 
 impl Stage {
@@ -58,7 +68,7 @@ impl Stage {
         let (net, carrier) = Net::new(&hosts, sim.clock(), seed, base);
         sim.spawn(carrier.run());
         let clock = sim.clock();
-        Self { sim, clock, hosts: Rc::new(hosts), net, spans: Rc::default() }
+        Self { sim, clock, hosts: Rc::new(hosts), net, spans: Rc::default(), planned: Cell::new(0), heals: Rc::default() }
     }
 
     /// True time.
@@ -97,7 +107,8 @@ impl Stage {
 
     /// Applies the faults of a schedule at their times. The callback hears of those that the stage
     /// does not apply itself (`http`, `disk`, `lie`), with `true` when they begin and `false` when they
-    /// end.
+    /// end. Of several on one node the latest counts; when it ends before another does, the callback
+    /// hears of the other one again. After [`Stage::heal`] nothing more begins or ends.
     pub fn direct(&self, schedule: &[Planned], mut apply: impl FnMut(&Fault, bool) + 'static) {
         let mut changes: Vec<(Duration, bool, usize)> = Vec::new();
         for (number, planned) in schedule.iter().enumerate() {
@@ -114,11 +125,17 @@ impl Stage {
         changes.sort_by_key(|&(at, begins, number)| (at, begins, number));
         let schedule: Vec<_> = schedule.to_vec();
         let (clock, net, hosts) = (self.clock(), self.net(), Rc::clone(&self.hosts));
-        let spans = Rc::clone(&self.spans);
+        let (spans, heals) = (Rc::clone(&self.spans), Rc::clone(&self.heals));
+        let (first, healed) = (self.planned.get(), heals.get());
+        self.planned.set(first + schedule.len());
         self.sim.spawn(async move {
-            for (at, begins, number) in changes {
+            let mut at_work = AtWork::default();
+            for (at, begins, place) in changes {
                 clock.sleep_until(Monotonic::from_start(at)).await;
-                let fault = &schedule[number].fault;
+                if heals.get() != healed {
+                    return;
+                }
+                let (number, fault) = (first + place, &schedule[place].fault);
                 match fault {
                     Fault::Link { .. } | Fault::Partition { .. } => {
                         net.set(number, begins.then(|| fault.clone()));
@@ -135,14 +152,17 @@ impl Stage {
                     },
                     Fault::Clock { node, clock } => {
                         if let Some(host) = hosts.get(node) {
-                            host.disturb(*clock, begins);
+                            host.disturb(number, *clock, begins);
                         }
                     }
                     Fault::Http { .. } | Fault::Disk { .. } | Fault::Lie { .. } => {
                         apply(fault, begins);
+                        if let Some((_, other)) = at_work.change(number, fault, begins) {
+                            apply(other, true);
+                        }
                     }
                 }
-                note(&spans, fault, at, begins);
+                note(&spans, number, fault, at, begins);
             }
         });
     }
@@ -167,8 +187,10 @@ impl Stage {
         self.sim.run_for(length);
     }
 
-    /// Ends every fault: clocks stay where they are, but run as they should.
+    /// Ends every fault, and begins no more: clocks stay where they are, but run as they should. What
+    /// only the system can do itself, it has to end itself.
     pub fn heal(&self) {
+        self.heals.set(self.heals.get() + 1);
         self.net.heal();
         for host in self.hosts.values() {
             host.heal();
@@ -179,20 +201,19 @@ impl Stage {
     #[must_use]
     pub fn spans(&self, end: Duration) -> Vec<Span> {
         let end = end.as_secs_f64();
-        let close = |span: &Span| Span { to: span.to.min(end), ..span.clone() };
+        let close = |Noted { span, .. }: &Noted| Span { to: span.to.min(end), ..span.clone() };
         self.spans.borrow().iter().map(close).collect()
     }
 }
 
-fn note(spans: &RefCell<Vec<Span>>, fault: &Fault, at: Duration, begins: bool) {
-    let (label, at) = (fault.to_string(), at.as_secs_f64());
+fn note(spans: &RefCell<Vec<Noted>>, number: usize, fault: &Fault, at: Duration, begins: bool) {
+    let at = at.as_secs_f64();
     let mut spans = spans.borrow_mut();
     if begins {
-        spans.push(Span { label, from: at, to: f64::INFINITY });
-    } else if let Some(span) =
-        spans.iter_mut().find(|span| span.label == label && span.to == f64::INFINITY)
-    {
-        span.to = at;
+        let span = Span { label: fault.to_string(), from: at, to: f64::INFINITY };
+        spans.push(Noted { number, span });
+    } else if let Some(noted) = spans.iter_mut().find(|noted| noted.number == number) {
+        noted.span.to = at;
     }
 }
 

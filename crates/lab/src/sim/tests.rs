@@ -212,3 +212,117 @@ fn a_fault_of_no_length_hits_nobody() {
     assert_eq!(*seen.borrow(), 1, "it would stand still for ever");
     assert!(stage.spans(10 * SECOND).is_empty());
 }
+
+/// A host's wall clock against the true one, in milliseconds.
+fn ahead(stage: &Stage, host: &str) -> i128 {
+    let (host, truth) = (stage.host(host).clock().now(), stage.clock().now());
+    let micros = |at: steadfast_time::Timestamp| i128::from(at.as_micros());
+    (micros(host) - micros(truth)) / 1_000
+}
+
+#[test]
+fn disturbances_of_one_clock_overlap() {
+    let mut stage = stage(7, Link::default());
+    let fault = |clock| Fault::Clock { node: "c".into(), clock };
+    let drift = |ppm, error| Clock { drift_ppm: ppm, error: Some(error), ..Clock::default() };
+    let schedule = [
+        planned(Duration::ZERO, 10 * SECOND, fault(drift(10_000, SECOND))),
+        planned(2 * SECOND, 2 * SECOND, fault(drift(50_000, 2 * SECOND))),
+        planned(3 * SECOND, 2 * SECOND, fault(Clock { jump_micros: -1_000, ..Clock::default() })),
+    ];
+    stage.direct(&schedule, |_, _| {});
+    let error = |stage: &Stage| stage.host("c").clock().interval().error();
+    stage.settle(3_500 * MS);
+    assert_eq!(error(&stage), 2 * SECOND);
+    stage.settle(2_500 * MS);
+    assert_eq!(error(&stage), SECOND, "the first is still at work");
+    stage.settle(4 * SECOND);
+    // Ten seconds at a hundredth, and two at a twentieth.
+    assert!((199..=201).contains(&ahead(&stage, "c")), "{} ms", ahead(&stage, "c"));
+    stage.settle(SECOND);
+    assert_eq!(error(&stage), Duration::ZERO);
+}
+
+/// When a program on `b` was running, every 50 ms.
+fn ticking(stage: &Stage) -> Rc<RefCell<Vec<Duration>>> {
+    let (host, clock, ticks) = (stage.host("b"), stage.clock(), Rc::new(RefCell::new(Vec::new())));
+    let log = Rc::clone(&ticks);
+    host.boot(move || {
+        let (log, clock) = (Rc::clone(&log), clock.clone());
+        async move {
+            loop {
+                log.borrow_mut().push(clock.monotonic().since_start());
+                clock.sleep(50 * MS).await;
+            }
+        }
+        .boxed_local()
+    });
+    ticks
+}
+
+#[test]
+fn a_pause_lasts_as_long_as_the_report_says_whatever_else_hits_the_host() {
+    let (pause, kill) = (Fault::Pause { node: "b".into() }, Fault::Kill { node: "b".into() });
+    let schedule = [
+        planned(100 * MS, 900 * MS, pause.clone()),
+        planned(200 * MS, 100 * MS, kill),
+        planned(500 * MS, 1_000 * MS, pause),
+    ];
+    let mut stage = stage(5, Link::default());
+    stage.direct(&schedule, |_, _| {});
+    let ticks = ticking(&stage);
+    stage.settle(2 * SECOND);
+    let within = |from, to| ticks.borrow().iter().filter(|at| **at > from && **at < to).count();
+    assert_eq!(within(100 * MS, 1_500 * MS), 0, "{:?}", ticks.borrow());
+    assert!(within(1_499 * MS, 2_000 * MS) > 5, "{:?}", ticks.borrow());
+    let spans = stage.spans(2 * SECOND);
+    let pauses: Vec<_> = spans.iter().filter(|it| it.label == "pause b").collect();
+    assert_eq!((pauses[0].from, pauses[0].to), (0.1, 1.0));
+    assert_eq!((pauses[1].from, pauses[1].to), (0.5, 1.5));
+}
+
+#[test]
+fn after_healing_nothing_begins_or_ends() {
+    let mut stage = stage(5, Link::default());
+    let jump = Clock { jump_micros: 30_000_000, ..Clock::default() };
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&told);
+    let schedule = [
+        planned(SECOND, 4 * SECOND, Fault::Clock { node: "c".into(), clock: jump }),
+        planned(SECOND, 4 * SECOND, Fault::Lie { node: "c".into(), share: 0.5 }),
+        planned(3 * SECOND, SECOND, Fault::Kill { node: "b".into() }),
+    ];
+    stage.direct(&schedule, move |_, begins| log.borrow_mut().push(begins));
+    stage.settle(2 * SECOND);
+    stage.heal();
+    stage.settle(1_500 * MS);
+    assert!(stage.host("b").is_up());
+    stage.settle(10 * SECOND);
+    assert_eq!(ahead(&stage, "c"), 30_000, "it stays where it is");
+    assert_eq!(*told.borrow(), [true]);
+    assert_eq!(stage.spans(3 * SECOND).len(), 2);
+}
+
+#[test]
+fn of_two_faults_of_a_kind_on_a_node_the_one_that_is_left_is_at_work() {
+    let mut stage = stage(5, Link::default());
+    let lie = |share| Fault::Lie { node: "c".into(), share };
+    let schedule = [planned(SECOND, 9 * SECOND, lie(0.1)), planned(2 * SECOND, SECOND, lie(0.2))];
+    let told = Rc::new(RefCell::new(Vec::new()));
+    let log = Rc::clone(&told);
+    stage.direct(&schedule, move |fault, begins| {
+        let Fault::Lie { share, .. } = fault else { return };
+        log.borrow_mut().push((*share, begins));
+    });
+    stage.settle(5 * SECOND);
+    assert_eq!(*told.borrow(), [(0.1, true), (0.2, true), (0.2, false), (0.1, true)]);
+}
+
+#[test]
+fn two_schedules_do_not_end_each_others_faults() {
+    let mut stage = stage(5, Link::default());
+    let cut = |to: &str| Fault::Partition { from: "a".into(), to: to.into(), one_way: false };
+    stage.direct(&[planned(Duration::ZERO, SECOND, cut("b"))], |_, _| {});
+    stage.direct(&[planned(100 * MS, 100 * MS, cut("c"))], |_, _| {});
+    assert!(received(&mut stage).is_empty());
+}

@@ -14,12 +14,12 @@
 pub mod calls;
 pub mod detector;
 pub mod lock;
-pub mod register;
-pub mod replicas;
-pub mod ring;
 pub mod orders;
 pub mod outbox;
 pub mod platform;
+pub mod register;
+pub mod replicas;
+pub mod ring;
 mod trial;
 
 use std::fmt::Debug;
@@ -92,10 +92,26 @@ pub trait System: Debug + Sync {
 }
 
 /// Every system there is.
-pub const ALL: &[&dyn System] = &[&lock::Lock, &ring::Placement, &register::Register, &detector::Detector, &replicas::Replicas, &platform::Platform, &outbox::DualWrite, &orders::Idempotency, &calls::Calls];
+pub const ALL: &[&dyn System] = &[
+    &lock::Lock,
+    &ring::Placement,
+    &register::Register,
+    &detector::Detector,
+    &replicas::Replicas,
+    &platform::Platform,
+    &outbox::DualWrite,
+    &orders::Idempotency,
+    &calls::Calls,
+];
 
 /// The one with that name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static dyn System> {
     ALL.iter().copied().find(|system| system.name() == name)
 }
+
+/// The seeds under which each system's experiments are tested. An optimised build has the time for
+/// ten; `steadfast lab run all --seeds 10` is the same.
+#[cfg(test)]
+pub(crate) const SEEDS: std::ops::RangeInclusive<u64> =
+    if cfg!(debug_assertions) { 1..=2 } else { 1..=10 };

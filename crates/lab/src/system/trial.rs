@@ -84,10 +84,11 @@ fn planned(scenario: &Scenario, duration: Duration) -> Vec<Planned> {
     if !scenario.scale_faults || duration == scenario.duration {
         return planned.collect();
     }
-    let scaled = |fault: Planned| Planned {
-        at: fault.at.mul_f64(share),
-        length: fault.length.map(|length| length.mul_f64(share)),
-        ..fault
+    let scaled = |fault: Planned| {
+        // The end, not the length: what ends when another begins must do so here, too.
+        let at = fault.at.mul_f64(share);
+        let length = fault.length.map(|length| (fault.at + length).mul_f64(share) - at);
+        Planned { at, length, ..fault }
     };
     planned.map(scaled).collect()
 }

@@ -93,3 +93,51 @@ fn no_time_at_all_is_unknown() {
         assert!(report.piece.unwrap().what.contains("time"));
     }
 }
+
+/// The whole answer comes in time when there is a violation but no time to make it small; and then
+/// nobody is told a story about ten thousand operations.
+#[test]
+fn a_violation_that_cannot_be_made_small_in_time_is_told_in_time() {
+    let clock = Clock::system();
+    // One value after the other, back and forth: each swap depends on the one before it.
+    let mut events = Vec::new();
+    let mut one = |f, asked: Value, answered: Value| {
+        events.push(event(0, Kind::Invoke, f, asked));
+        events.push(event(0, Kind::Ok, f, answered));
+    };
+    one("write", json!(0), Value::Null);
+    for swap in 0..3_000 {
+        one("cas", json!([swap % 2, 1 - swap % 2]), Value::Null);
+    }
+    one("read", Value::Null, json!(1));
+    let limit = Duration::from_millis(1_500);
+    let start = clock.monotonic();
+    let options = Options { time: limit, clock: clock.clone() };
+    let report = check(Model::CasRegister, &timed(events), &options).unwrap();
+    let took = clock.monotonic() - start;
+    assert_eq!(report.verdict, Verdict::Violated);
+    assert!(took < limit.mul_f64(1.1), "{took:?} of {limit:?}");
+    let piece = report.piece.unwrap();
+    assert!(piece.what.contains("no order of these"), "{}", piece.what);
+}
+
+/// A gigabyte of large values takes many gigabytes of memory; it is refused before.
+#[test]
+fn values_take_a_bounded_amount_of_memory() {
+    use steadfast_lab::check::Stream;
+    use steadfast_lab::limits::CHECK_VALUE_BYTES_MAX;
+    // Numbers in a list: two bytes each in a file, and many times that in memory.
+    let list: Vec<u64> = vec![0; 100_000];
+    let mut stream = Stream::new(
+        Model::Register,
+        Options { time: Duration::from_secs(1), clock: Clock::system() },
+    );
+    let most = CHECK_VALUE_BYTES_MAX / list.len() / size_of::<Value>();
+    let error = (0..most).find_map(|number| {
+        let mut list = list.clone();
+        list[0] = number as u64;
+        stream.push(event(number as u64, Kind::Invoke, "write", json!(list))).err()
+    });
+    let error = error.expect("not refused").to_string();
+    assert!(error.contains("values and keys take more than 2048 MiB up to here"), "{error}");
+}

@@ -2,6 +2,7 @@
 //! ones, on objects with one flaw, on input that is wrong, and at their limits.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a failed test is a panic")]
 
+mod configurations;
 mod differential;
 mod flaws;
 mod inputs;

@@ -403,3 +403,64 @@ fn no_acknowledged_update_is_missing_in_the_end() {
     violated(Model::Updates, "1 read\n1 ok [7]", "read 7 at 0.001 s, which nobody had asked", 2);
     unknown(Model::Updates, "0 update 1\n0 ok", "no read was answered");
 }
+
+/// Two reads of one process at one time are still two reads.
+#[test]
+fn reads_at_one_time_are_shown_each_with_its_own_balances() {
+    let mut events = one_by_one(&[
+        (0, "read", json!(null), json!({"a": 1})),
+        (0, "read", json!(null), json!({"a": 2})),
+    ]);
+    events.iter_mut().for_each(|event| event.time = 5);
+    let report = checked(Model::Bank, &events);
+    let piece = report.piece.unwrap();
+    assert_eq!(piece.events, events);
+    assert_eq!(checked(Model::Bank, &piece.events).verdict, Verdict::Violated);
+}
+
+/// That nobody looked into one bank is not made up for by a look into another.
+#[test]
+fn a_bank_that_nobody_read_is_unknown() {
+    let transfer = json!({"from": "a", "to": "b", "amount": 1});
+    let read = one_by_one(&[(0, "read", json!(null), json!({"a": 1}))]);
+    let transfer = one_by_one(&[(0, "transfer", transfer, json!(null))]);
+    let of = |key, events: Vec<Event>| events.into_iter().map(move |it| on(key, it));
+    let events = timed(of("one", read).chain(of("two", transfer)).collect());
+    let report = checked(Model::Bank, &events);
+    assert_eq!(report.verdict, Verdict::Unknown);
+    assert!(report.piece.unwrap().what.contains("no read of \"two\" was answered"));
+}
+
+/// A client that tries again what was refused does not make it right that it had been seen.
+#[test]
+fn an_update_that_was_seen_after_it_failed_and_before_it_was_tried_again() {
+    violated(
+        Model::Updates,
+        "0 update 1\n0 fail\n1 read\n1 ok [1]\n0 update 1\n0 ok\n1 read\n1 ok [1]",
+        "although process 0 had been told that its update with it failed",
+        4,
+    );
+    holds(
+        Model::Updates,
+        "0 update 1\n0 fail\n0 update 1\n1 read\n1 ok [1]\n0 ok\n1 read\n1 ok [1]",
+    );
+}
+
+/// A circle of many receivers that each saw two messages: found, and shown, whether or not there is
+/// time to make it smaller.
+#[test]
+fn a_long_circle_of_messages_is_found() {
+    let receivers = 2_000;
+    let seen =
+        |who: u64| [who, (who + 1) % receivers].map(|m| (who, "deliver", json!(null), json!(m)));
+    let lines: Vec<_> = (0..receivers).flat_map(seen).collect();
+    let report = checked(Model::TotalOrder, &one_by_one(&lines));
+    assert_eq!(report.verdict, Verdict::Violated);
+    let piece = report.piece.unwrap();
+    assert_eq!(piece.events.len(), 8_000);
+    assert!(
+        piece.what.contains("and so on, 1992 more") && piece.what.len() < 1_000,
+        "{}",
+        piece.what
+    );
+}

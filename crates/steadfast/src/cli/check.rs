@@ -5,7 +5,7 @@ mod input;
 mod output;
 
 use std::collections::BTreeSet;
-use std::io::BufRead;
+use std::io::{self, BufRead};
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -119,8 +119,15 @@ impl Args {
         let verdict = report.verdict;
         let found = Found { model: self.model, report, seconds, limit: self.time_limit, seen };
         found.notes(self.independent);
-        found.print(out)?;
-        out.finish()?;
+        match found.print(out).and_then(|()| out.finish()) {
+            // Whoever has left early, as `head` does, may still look at the exit code.
+            Err(Failure::Stdout(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            // 1 would say that the history is violated.
+            Err(Failure::Stdout(error)) => {
+                return Err(Failure::Usage(format!("cannot write to stdout: {error}")));
+            }
+            other => other?,
+        }
         match verdict {
             Verdict::Holds => Ok(()),
             other => Err(Failure::Verdict(other)),

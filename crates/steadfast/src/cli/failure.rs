@@ -7,6 +7,9 @@ use std::process::ExitCode;
 use anstyle::{AnsiColor, Style};
 use steadfast_lab::Verdict;
 
+/// The exit code of what Ctrl-C has ended: 128 and the number of `SIGINT`.
+pub const INTERRUPTED: u8 = 130;
+
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub enum Failure {
@@ -17,6 +20,8 @@ pub enum Failure {
     /// What was asked about does not hold, or nobody knows; stdout says so already. Exit codes 1
     /// and 3.
     Verdict(Verdict),
+    /// It was told to stop before it was done. Exit code 130, as a shell has it for Ctrl-C.
+    Interrupted(String),
     /// Stdout could not be written. A reader that has left is no failure.
     Stdout(io::Error),
 }
@@ -47,6 +52,7 @@ impl Failure {
         let (text, code) = match self {
             Self::Failed(text) => (text, 1),
             Self::Usage(text) => (text, 2),
+            Self::Interrupted(text) => (text, INTERRUPTED),
             Self::Verdict(verdict) => return ExitCode::from(verdict.exit_code()),
             Self::Stdout(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 return ExitCode::SUCCESS;

@@ -53,13 +53,38 @@ enum State {
     Character,
 }
 
+/// What waits for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    /// A bracket, for its end.
+    Bracket,
+    /// A tag, for what it is about.
+    Tag,
+    /// A `#_`, for what it discards.
+    Discard,
+}
+
+/// What the last byte outside of strings and comments was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Last {
+    /// Between two words.
+    Blank,
+    /// The `#` of a tag, a set or a `#_`.
+    Hash,
+    /// In a word.
+    Word,
+}
+
 /// Cuts a stream of bytes into operations.
 #[derive(Debug)]
 pub(super) struct Scanner {
     place: Place,
     around: Around,
     state: State,
-    depth: usize,
+    /// What is not complete yet, the outermost first: as deep as the reader of forms must go.
+    open: Vec<Open>,
+    /// The byte before, where it matters for the next.
+    last: Last,
     start: Place,
     form: Vec<u8>,
     /// Whether what is in `form` is only discarded (`#_`), and more may follow it.
@@ -73,7 +98,8 @@ impl Scanner {
             place,
             around: Around::Unknown,
             state: State::Between,
-            depth: 0,
+            open: Vec::new(),
+            last: Last::Blank,
             start: place,
             form: Vec::new(),
             is_kept: false,
@@ -101,6 +127,7 @@ impl Scanner {
     /// The operation was taken; the next one replaces it.
     pub(super) fn take(&mut self) {
         self.form.clear();
+        self.open.clear();
         self.is_kept = false;
     }
 
@@ -197,31 +224,83 @@ impl Scanner {
             (State::Escape, _) => self.state = State::Text,
             (State::Text, b'\\') => self.state = State::Escape,
             (State::Text | State::Comment, _) => {}
-            (_, b'"') => self.state = State::Text,
-            (_, b';') => self.state = State::Comment,
-            (_, b'\\') => self.state = State::Character,
+            (_, b'"') => {
+                self.state = State::Text;
+                self.last = Last::Blank;
+                self.value();
+            }
+            (_, b';') => {
+                self.state = State::Comment;
+                self.last = Last::Blank;
+            }
+            (_, b'\\') => {
+                self.state = State::Character;
+                self.last = Last::Word;
+                self.value();
+            }
             (_, b'{' | b'[' | b'(') => {
-                self.depth += 1;
-                if self.depth > EDN_DEPTH_MAX {
-                    return Err(self.place.error(format!(
-                        "brackets within brackets, more than {EDN_DEPTH_MAX} deep"
-                    )));
+                // What seemed to be a tag is a set.
+                if std::mem::replace(&mut self.last, Last::Blank) == Last::Hash {
+                    self.open.pop();
                 }
+                self.wait(Open::Bracket)?;
             }
             (_, b'}' | b']' | b')') => {
-                let Some(depth) = self.depth.checked_sub(1) else {
+                while self.open.pop_if(|it| *it != Open::Bracket).is_some() {}
+                if self.open.pop().is_none() {
                     let found = char::from(byte);
                     return Err(self.place.error(format!("'{found}' closes nothing")));
-                };
-                self.depth = depth;
-                if depth == 0 {
+                }
+                self.last = Last::Blank;
+                self.value();
+                if !self.open.contains(&Open::Bracket) {
                     self.state = State::Between;
                     return Ok(true);
                 }
             }
-            _ => {}
+            _ => self.word(byte)?,
         }
         Ok(false)
+    }
+
+    /// A byte of a word, or between two.
+    fn word(&mut self, byte: u8) -> Result<(), LineError> {
+        self.last = match (self.last, byte) {
+            (_, b' ' | b'\t' | b'\r' | b'\n' | b',' | 0x0c) => Last::Blank,
+            (Last::Blank, b'#') => {
+                self.wait(Open::Tag)?;
+                Last::Hash
+            }
+            // What is discarded may follow at once.
+            (Last::Hash, b'_') => {
+                self.open.pop();
+                self.wait(Open::Discard)?;
+                Last::Blank
+            }
+            (Last::Blank, _) => {
+                self.value();
+                Last::Word
+            }
+            _ => Last::Word,
+        };
+        Ok(())
+    }
+
+    /// What was waited for is there: the tags before it are about it, up to one that discards it
+    /// with them.
+    fn value(&mut self) {
+        while self.open.pop_if(|it| *it == Open::Tag).is_some() {}
+        self.open.pop_if(|it| *it == Open::Discard);
+    }
+
+    fn wait(&mut self, what: Open) -> Result<(), LineError> {
+        if self.open.len() >= EDN_DEPTH_MAX {
+            let what =
+                format!("brackets and tags within one another, more than {EDN_DEPTH_MAX} deep");
+            return Err(self.place.error(what));
+        }
+        self.open.push(what);
+        Ok(())
     }
 
     /// Nothing follows.

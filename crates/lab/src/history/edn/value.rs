@@ -55,6 +55,11 @@ fn big(digits: &str) -> Value {
 
 /// A decimal number; text when a floating-point number would be another one.
 fn decimal(digits: &str) -> Value {
+    // To Clojure 1.50M equals 1.5M, and 1.0M equals 1M.
+    let digits = match digits.contains('.') && !digits.contains(['e', 'E']) {
+        true => digits.trim_end_matches('0').trim_end_matches('.'),
+        false => digits,
+    };
     if let Ok(whole) = digits.parse::<i64>() {
         return Value::from(whole);
     }

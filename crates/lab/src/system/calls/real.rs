@@ -129,7 +129,7 @@ impl<'a> Plant<'a> {
     fn disturb(&self, fault: &Fault, begins: bool) {
         let Fault::Http { node, http } = fault else { return };
         for site in self.sites.iter().filter(|site| site.name == *node) {
-            site.proxy.set(begins.then_some(*http));
+            site.proxy.set(*http, begins);
         }
     }
 }

@@ -16,7 +16,7 @@ use super::phases::Phases;
 use super::settings::Settings;
 use super::station::Station;
 use super::{API, broken, result};
-use crate::fault::{Fault, Http, Link};
+use crate::fault::{Fault, Link, Obstacles};
 use crate::history::Recorder;
 use crate::sim::{Net, Stage};
 use crate::system::Trial;
@@ -45,8 +45,8 @@ struct Reach {
     /// The time there.
     clock: Clock,
     station: Arc<Mutex<Station>>,
-    /// The HTTP fault in front of it, and what it draws from.
-    fault: Arc<Mutex<(Option<Http>, Rng)>>,
+    /// The HTTP faults in front of it, and what they draw from.
+    obstacles: Arc<Mutex<(Obstacles, Rng)>>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -110,8 +110,9 @@ fn reach(trial: &Trial<'_>, stage: &Stage, settings: &Settings, name: &str) -> R
         *lock(&started) = empty();
         async {}.boxed_local()
     });
-    let fault = Arc::new(Mutex::new((None, trial.rng(&format!("faults of {name}")))));
-    Reach { name: name.into(), clock: host.clock(), station, fault }
+    let faults = (Obstacles::default(), trial.rng(&format!("faults of {name}")));
+    let obstacles = Arc::new(Mutex::new(faults));
+    Reach { name: name.into(), clock: host.clock(), station, obstacles }
 }
 
 /// Applies the trial's faults.
@@ -120,7 +121,7 @@ fn direct(trial: &Trial<'_>, stage: &Stage, reaches: &[Reach]) {
     stage.direct(&trial.schedule, move |fault, begins| {
         let Fault::Http { node, http } = fault else { return };
         for reach in reaches.iter().filter(|reach| *reach.name == **node) {
-            lock(&reach.fault).0 = begins.then_some(*http);
+            lock(&reach.obstacles).0.set(*http, begins);
         }
     });
 }
@@ -133,8 +134,8 @@ fn transport(net: Net, clock: Clock, reaches: Vec<Reach>) -> Transport {
         };
         let (net, clock) = (net.clone(), clock.clone());
         let fate = {
-            let (http, rng) = &mut *lock(&reach.fault);
-            http.map(|http| http.fate(rng)).unwrap_or_default()
+            let (obstacles, rng) = &mut *lock(&reach.obstacles);
+            obstacles.fate(rng)
         };
         async move {
             if let Some(status) = fate.status {

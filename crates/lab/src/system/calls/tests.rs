@@ -38,7 +38,7 @@ fn shorter(scenario: Scenario, parts: u32) -> Scenario {
 #[test]
 fn retry_storm_is_as_claimed_for_ten_seeds() {
     let scenario = shorter(retry_storm(), 4);
-    for seed in 1..=10 {
+    for seed in crate::system::SEEDS {
         is_as_claimed(&scenario, seed);
     }
 }
@@ -55,7 +55,7 @@ fn retry_storm_is_as_claimed() {
 #[test]
 fn bulkhead_is_as_claimed_for_ten_seeds() {
     let scenario = shorter(experiment::find("bulkhead").unwrap(), 3);
-    for seed in 1..=10 {
+    for seed in crate::system::SEEDS {
         is_as_claimed(&scenario, seed);
     }
 }
@@ -138,5 +138,21 @@ fn a_fault_that_the_system_cannot_be_given_is_refused() {
     ] {
         let problems = Scenario::parse(&text.replace(from, to), None).unwrap_err().to_string();
         assert!(problems.contains(word), "{problems}");
+    }
+}
+
+/// What ends when another begins does so in a trial of any length.
+#[test]
+fn a_shorter_trial_has_the_same_faults_at_the_same_share_of_it() {
+    let scenario = retry_storm();
+    let variant = &scenario.variants[0];
+    for seconds in 1..=600 {
+        let length = Duration::from_secs(seconds);
+        let trial = Trial::new(&scenario, variant, 1, length, &Silent);
+        let times: Vec<_> = trial.schedule.iter().map(|it| (it.at, it.length.unwrap())).collect();
+        let [slow, failing, pause] = times[..] else { panic!("{times:?}") };
+        assert_eq!(slow.0 + slow.1, failing.0, "{length:?}");
+        let share = pause.0.as_secs_f64() / length.as_secs_f64();
+        assert!((share - 0.5).abs() < 1e-6, "{length:?}: {share}");
     }
 }

@@ -1,9 +1,9 @@
-//! The experiments under ten seeds, their controls, and every fault at once.
+//! The experiments under several seeds, their controls, and every fault at once.
 
 use crate::run::{self, Options, Report, Silent, VariantReport};
 use crate::{Error, Scenario, Verdict, experiment};
 
-const SEEDS: std::ops::RangeInclusive<u64> = 1..=10;
+use crate::system::SEEDS;
 
 fn report(scenario: &Scenario, seed: u64) -> Report {
     run::simulate(scenario, &Options::seeded(seed), &Silent).unwrap()

@@ -1,10 +1,12 @@
+//! What an outbox is for.
+
 use crate::run::{self, Options, Silent};
 use crate::{Verdict, experiment};
 
 #[test]
-fn the_outbox_holds_and_both_dual_writes_are_caught_under_ten_seeds() {
+fn the_outbox_holds_and_both_dual_writes_are_caught_under_every_seed() {
     let scenario = experiment::find("dual-write").unwrap();
-    for seed in 1..=10 {
+    for seed in crate::system::SEEDS {
         let report = run::simulate(&scenario, &Options::seeded(seed), &Silent).unwrap();
         println!("seed {seed}: {} in {:.2} s, {:.0}x", report.verdict, report.wall_s, report.speed);
         for variant in &report.variants {

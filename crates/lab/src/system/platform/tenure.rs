@@ -14,8 +14,11 @@ use crate::observed::Series;
 #[derive(Clone)]
 pub(super) struct Tenures {
     clock: Clock,
-    zones: Arc<Mutex<BTreeMap<String, Vec<(Duration, u64)>>>>,
+    zones: Arc<Mutex<BTreeMap<String, Changes>>>,
 }
+
+/// When which node, by its number from 1, came to hold a zone; 0 is nobody.
+type Changes = Vec<(Duration, u64)>;
 
 impl Tenures {
     /// By the clock that is true.
@@ -48,7 +51,7 @@ impl Tenures {
         let mut states = vec!["nobody"];
         states.extend(NODES);
         let zones = self.zones.lock().unwrap_or_else(PoisonError::into_inner);
-        let curve = |(zone, changes): (&String, &Vec<(Duration, u64)>)| {
+        let curve = |(zone, changes): (&String, &Changes)| {
             let mut series = Series::states("lease", &format!("zone {zone}"), &states);
             for &(at, node) in changes.iter().take(most) {
                 series.push(at, node as f64);

@@ -32,7 +32,7 @@ impl Play {
         let mut seeds = Rng::with_seed(seed ^ 0x7265_6769_7374_6572);
         let node = |name: String| (name, Arc::new(Node::new(seeds.fork())));
         let nodes: BTreeMap<_, _> = setup.replicas().into_iter().map(node).collect();
-        let names = (1..=setup.keys).map(|key| Name::new(&format!("key-{key}")));
+        let names = (1..=setup.keys).map(|key| Name::new(format!("key-{key}")));
         let names = names.collect::<Result<Vec<_>, _>>().map_err(broken)?;
         let recorder = Recorder::new(stage.clock());
         let shared = Shared::new(setup, names, recorder.clone(), stage.clock(), end);

@@ -10,7 +10,7 @@ fn report(seed: u64) -> Report {
 
 #[test]
 fn what_is_protected_holds_and_the_wall_clock_is_caught_under_every_seed() {
-    for seed in 1..=10 {
+    for seed in crate::system::SEEDS {
         let report = report(seed);
         assert_eq!(report.verdict, Verdict::Holds, "seed {seed}: {}", report.because);
         let value = |variant: &str, indicator: &str| {

@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn the_remainder_and_the_single_point_are_caught_under_every_seed() {
         let scenario = experiment::find("hash-ring").unwrap();
-        for seed in 1..=10 {
+        for seed in crate::system::SEEDS {
             let report = run::simulate(&scenario, &Options::seeded(seed), &Silent).unwrap();
             assert_eq!(report.verdict, Verdict::Holds, "seed {seed}: {}", report.because);
         }

@@ -1,16 +1,19 @@
 //! `lab run`
 
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use steadfast_lab::limits::DURATION_MAX;
 use steadfast_lab::run::{self, Options, Report};
 use steadfast_lab::{Error, Scenario, Verdict, experiment, real, report};
-use steadfast_time::Clock;
 
 use super::watch::Screen;
 use super::{process, scenario, tell};
+use crate::cli::failure::INTERRUPTED;
 use crate::cli::{Failure, Out};
 use crate::config::value::Length;
 
@@ -24,7 +27,8 @@ Examples:
   steadfast lab run all --report out               every built-in experiment, and a gallery
 
 Exit codes: 0 every protected variant holds and every broken twin is caught, 1 not so, 2 used wrongly
-(a scenario with a mistake), 3 not found out. Ctrl-C ends a run and leaves nothing running.";
+(a scenario with a mistake), 3 not found out, 130 interrupted. Ctrl-C ends a run and leaves nothing
+running; a second one does not wait for a check that searches.";
 
 /// Arguments of `lab run`.
 #[derive(Debug, clap::Args)]
@@ -62,14 +66,11 @@ pub struct Args {
 impl Args {
     pub fn run(self, out: &mut Out) -> Result<(), Failure> {
         let scenarios = self.scenarios()?;
+        self.room(&scenarios)?;
+        let again = process::again()?;
         let runtime = crate::runtime::build().map_err(Failure::failed)?;
         let interrupted = Arc::new(AtomicBool::new(false));
-        let notice = Arc::clone(&interrupted);
-        runtime.spawn(async move {
-            if tokio::signal::ctrl_c().await.is_ok() {
-                notice.store(true, Ordering::Relaxed);
-            }
-        });
+        runtime.spawn(listen(Arc::clone(&interrupted)));
         let engines =
             if self.engine.is_empty() { vec!["embedded".to_owned()] } else { self.engine.clone() };
         let engines = if self.real { engines } else { vec![String::new()] };
@@ -78,14 +79,23 @@ impl Args {
             for engine in &engines {
                 let screen = Screen::new(Arc::clone(&interrupted));
                 let result = if self.real {
-                    runtime.block_on(self.perform(scenario, engine, &screen))
+                    runtime.block_on(self.perform(scenario, engine, &again, &screen))
                 } else {
                     run::campaign(scenario, &self.options(), self.seeds, &screen)
                 };
                 screen.clear();
                 let found = result.map_err(failure)?;
-                self.tell(&found, out)?;
+                let told = self.tell(&found, out);
                 reports.push(found);
+                match told {
+                    // A reader that has left ends it; but what was not run does not hold.
+                    Err(Failure::Stdout(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                        let rest = scenarios.len() * engines.len() > reports.len();
+                        let rest = if rest { Verdict::Unknown } else { Verdict::Holds };
+                        return Err(Failure::Verdict(all(&reports).and(rest)));
+                    }
+                    told => told?,
+                }
             }
         }
         if out.json() {
@@ -94,7 +104,7 @@ impl Args {
                 several => out.document(&serde_json::json!({ "runs": several }))?,
             }
         }
-        match Verdict::all(reports.iter().map(|report| report.verdict)) {
+        match all(&reports) {
             Verdict::Holds => Ok(()),
             verdict => out.finish().and(Err(Failure::Verdict(verdict))),
         }
@@ -110,15 +120,11 @@ impl Args {
                 scenarios.push(scenario(name)?);
             }
         }
-        for scenario in &mut scenarios {
-            if let Some(length) = self.duration {
-                if length.get().is_zero() {
-                    return Err(Failure::Usage(
-                        "--duration: must be longer than nothing".to_owned(),
-                    ));
-                }
-                (scenario.duration, scenario.real_duration) = (length.get(), length.get());
-            }
+        if self.duration.is_some_and(|it| it.get().is_zero() || it.get() > DURATION_MAX) {
+            let what = "--duration: must be longer than nothing, and at most 24h";
+            return Err(Failure::Usage(what.to_owned()));
+        }
+        for scenario in &scenarios {
             for name in &self.variant {
                 if !scenario.variants.iter().any(|variant| variant.name == *name) {
                     let known: Vec<_> =
@@ -133,9 +139,33 @@ impl Args {
         Ok(scenarios)
     }
 
+    /// Refuses what could not be written down at the end, before anything runs.
+    fn room(&self, scenarios: &[Scenario]) -> Result<(), Failure> {
+        let mut names = BTreeSet::new();
+        let twice = scenarios.iter().find(|scenario| !names.insert(&scenario.name));
+        if let Some(twice) = twice
+            && self.report.is_some()
+        {
+            let name = &twice.name;
+            let what = format!("two runs are called {name:?}: one would replace the other's report");
+            return Err(Failure::Usage(what));
+        }
+        if let Some(folder) = &self.report {
+            let made = std::fs::create_dir_all(folder);
+            made.and_then(|()| tempfile::tempfile_in(folder)).map_err(|error| {
+                Failure::failed(format!("{}: {error}", folder.display()))
+            })?;
+        }
+        Ok(())
+    }
+
     fn options(&self) -> Options {
-        let (check_time, only) = (self.check_time.get(), self.variant.clone());
-        Options { seed: self.seed, check_time, only, clock: Clock::system() }
+        Options {
+            check_time: self.check_time.get(),
+            duration: self.duration.map(Length::get),
+            only: self.variant.clone(),
+            ..Options::seeded(self.seed)
+        }
     }
 
     /// Runs as processes; an interruption drops the run, and everything that it started with it.
@@ -143,10 +173,10 @@ impl Args {
         &self,
         scenario: &Scenario,
         engine: &str,
+        again: &real::Again,
         screen: &Screen,
     ) -> Result<Report, Error> {
-        let again = process::again().map_err(|_| Error::Interrupted)?;
-        let stage = real::Stage::new(again)?.with_engine(engine);
+        let stage = real::Stage::new(Arc::clone(again))?.with_engine(engine);
         let options = self.options();
         let work = run::perform(scenario, &options, &stage, screen);
         let interrupted = async {
@@ -176,8 +206,25 @@ impl Args {
     }
 }
 
+/// Ctrl-C ends the run in order; once more ends the program as it stands. Processes of a real run end
+/// with it then, for the kernel sees to that.
+async fn listen(interrupted: Arc<AtomicBool>) {
+    if tokio::signal::ctrl_c().await.is_err() {
+        return;
+    }
+    interrupted.store(true, Ordering::Relaxed);
+    if tokio::signal::ctrl_c().await.is_ok() {
+        std::process::exit(INTERRUPTED.into());
+    }
+}
+
+fn all(reports: &[Report]) -> Verdict {
+    Verdict::all(reports.iter().map(|report| report.verdict))
+}
+
 fn failure(error: Error) -> Failure {
     match error {
+        Error::Interrupted => Failure::Interrupted(error.to_string()),
         Error::Scenario(_) | Error::Mode { .. } => Failure::Usage(error.to_string()),
         other => Failure::of(&other),
     }
