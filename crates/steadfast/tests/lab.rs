@@ -63,7 +63,7 @@ fn every_experiment_of_the_sources_is_listed_and_can_be_printed() {
 
 #[test]
 fn a_run_has_a_verdict_with_the_fields_that_are_promised() {
-    let (code, report) = document(&["run", "hash-ring", "--duration", "2m", "--seed", "4"]);
+    let (code, report) = document(&["run", "hash-ring", "--seed", "4"]);
     assert_eq!(code, Some(0), "{}", report["because"]);
     assert_eq!(report["experiment"], "hash-ring");
     assert_eq!(report["mode"], "simulated");
@@ -85,12 +85,12 @@ fn what_is_violated_and_what_is_left_open_have_their_own_exit_codes() {
     // The remainder is said to be safe: it is not.
     let variant = "name = \"modulo\"\nprotected = false";
     fs::write(&file, text.replace(variant, "name = \"modulo\"\nprotected = true")).unwrap();
-    let output = lab(&["run", file.to_str().unwrap(), "--duration", "2m"]);
+    let output = lab(&["run", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(said(&output), "", "a verdict is a result");
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(told.contains("violated") && told.contains("modulo"), "{told}");
-    let only = lab(&["run", "hash-ring", "--variant", "ring", "--duration", "2m"]);
+    let only = lab(&["run", "hash-ring", "--variant", "ring"]);
     assert_eq!(only.status.code(), Some(3), "{}", said(&only));
 }
 
@@ -196,11 +196,11 @@ fn a_report_that_cannot_be_written_is_noticed_before_the_run() {
 
 #[test]
 fn a_run_says_how_it_is_repeated() {
-    let arguments = ["run", "hash-ring", "--duration", "90s", "--variant", "ring", "--seed", "9"];
+    let arguments = ["run", "hash-ring", "--duration", "390s", "--variant", "ring", "--seed", "9"];
     let (code, report) = document(&arguments);
     assert_eq!(code, Some(3));
     let command = report["command"].as_str().unwrap();
-    assert_eq!(command, "steadfast lab run hash-ring --seed 9 --duration 90s --variant ring");
+    assert_eq!(command, "steadfast lab run hash-ring --seed 9 --duration 390s --variant ring");
     let words: Vec<&str> = command.split(' ').skip(2).collect();
     let again = document(&words).1;
     assert_eq!(again["variants"], report["variants"]);
@@ -223,15 +223,15 @@ fn several_runs_are_one_document_and_the_worst_verdict() {
     let variant = "name = \"modulo\"\nprotected = false";
     fs::write(&file, text.replace(variant, "name = \"modulo\"\nprotected = true")).unwrap();
     let file = file.to_str().unwrap();
-    let (code, several) = document(&["run", file, "hash-ring", "--duration", "1m"]);
+    let (code, several) = document(&["run", file, "hash-ring"]);
     assert_eq!(code, Some(1));
     assert_eq!(several["runs"].as_array().unwrap().len(), 2);
     // A variant alone leaves it open whether the others hold; what is violated is violated.
-    let seeds = ["run", file, "--duration", "1m", "--variant", "modulo", "--seeds", "3"];
+    let seeds = ["run", file, "--variant", "modulo", "--seeds", "3"];
     let (code, campaign) = document(&seeds);
     assert_eq!((code, &campaign["verdict"]), (Some(1), &Value::from("violated")));
     assert_eq!(campaign["campaign"]["failed"].as_array().unwrap().len(), 3);
-    let only = ["run", "hash-ring", "--duration", "1m", "--variant", "ring", "--seeds", "3"];
+    let only = ["run", "hash-ring", "--variant", "ring", "--seeds", "3"];
     let (code, campaign) = document(&only);
     assert_eq!(code, Some(3));
     assert_eq!(campaign["campaign"]["failed"], Value::Array(Vec::new()), "it held each time");
@@ -240,7 +240,7 @@ fn several_runs_are_one_document_and_the_worst_verdict() {
 #[test]
 fn a_reader_that_leaves_does_not_turn_what_was_not_run_into_a_success() {
     let mut command = steadfast();
-    command.args(["lab", "run", "hash-ring", "hash-ring", "--duration", "1m"]);
+    command.args(["lab", "run", "hash-ring", "hash-ring"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();

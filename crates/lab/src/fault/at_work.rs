@@ -1,35 +1,27 @@
 //! Faults of one kind on one node that overlap.
 //!
-//! A proxy has one setting, and so has a disk. When two faults meet there, the later one counts; when
-//! it ends first, the earlier one is still at work and must be set again, for otherwise its end would
-//! have come with that of the other.
-
-use std::collections::BTreeMap;
+//! A disk has one setting, and a liar one share of lies. When two faults meet there, the later one
+//! counts; when it ends first, the earlier one is still at work and must be set again, for otherwise
+//! its end would have come with that of the other.
 
 use super::Fault;
 
-/// What is at work, by its number in the schedule.
+/// What is at work, in the order in which it began.
 #[derive(Debug, Default)]
-pub(crate) struct AtWork<'a>(BTreeMap<usize, &'a Fault>);
+pub(crate) struct AtWork(Vec<Fault>);
 
-impl<'a> AtWork<'a> {
-    /// Notes that a fault has begun or ended. When it has ended and another one of its kind is still
-    /// at work on its node, that is given: the latest, if there are several.
-    pub(crate) fn change(
-        &mut self,
-        number: usize,
-        fault: &'a Fault,
-        begins: bool,
-    ) -> Option<(usize, &'a Fault)> {
+impl AtWork {
+    /// Notes that a fault has begun or ended. Gives what counts on its node from now on: the latest
+    /// of its kind that is still at work; none when all is well.
+    pub(crate) fn change(&mut self, fault: &Fault, begins: bool) -> Option<&Fault> {
         if begins {
-            self.0.insert(number, fault);
-            return None;
+            self.0.push(fault.clone());
+        } else if let Some(place) = self.0.iter().position(|known| known == fault) {
+            self.0.remove(place);
         }
-        self.0.remove(&number);
         let is_like =
-            |other: &Fault| other.kind() == fault.kind() && other.nodes().eq(fault.nodes());
-        let mut latest = self.0.iter().rev().map(|(number, other)| (*number, *other));
-        latest.find(|(_, other)| is_like(other))
+            |other: &&Fault| other.kind() == fault.kind() && other.nodes().eq(fault.nodes());
+        self.0.iter().rev().find(is_like)
     }
 }
 
@@ -42,14 +34,18 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_still_at_work_comes_back() {
+    fn the_end_of_one_is_not_the_end_of_another() {
         let (first, second, elsewhere) = (lie("a", 0.1), lie("a", 0.2), lie("b", 0.3));
         let mut at_work = AtWork::default();
-        for (number, fault) in [(0, &first), (1, &second), (2, &elsewhere)] {
-            assert_eq!(at_work.change(number, fault, true), None);
+        assert_eq!(at_work.change(&first, true), Some(&first));
+        assert_eq!(at_work.change(&second, true), Some(&second));
+        assert_eq!(at_work.change(&elsewhere, true), Some(&elsewhere));
+        assert_eq!(at_work.change(&second, false), Some(&first));
+        assert_eq!(at_work.change(&first, false), None);
+        assert_eq!(at_work.change(&elsewhere, false), None);
+        // The same twice ends twice.
+        for (begins, left) in [(true, true), (true, true), (false, true), (false, false)] {
+            assert_eq!(at_work.change(&first, begins).is_some(), left);
         }
-        assert_eq!(at_work.change(1, &second, false), Some((0, &first)));
-        assert_eq!(at_work.change(0, &first, false), None);
-        assert_eq!(at_work.change(2, &elsewhere, false), None);
     }
 }

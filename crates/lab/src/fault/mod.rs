@@ -255,6 +255,18 @@ impl Fault {
         }
     }
 
+    /// What happens to requests, if it is that.
+    #[must_use]
+    pub fn http(&self) -> Option<Http> {
+        if let Self::Http { http, .. } = self { Some(*http) } else { None }
+    }
+
+    /// What happens to a disk, if it is that.
+    #[must_use]
+    pub fn disk(&self) -> Option<Disk> {
+        if let Self::Disk { disk, .. } = self { Some(*disk) } else { None }
+    }
+
     /// The nodes that it names.
     pub fn nodes(&self) -> impl Iterator<Item = &str> {
         let (first, second) = match self {

@@ -7,7 +7,7 @@ use steadfast_time::{Clock, Monotonic};
 
 use super::{Crew, Failure, clock};
 use crate::Error;
-use crate::fault::{AtWork, Fault, Planned};
+use crate::fault::{Fault, Planned};
 use crate::observed::Span;
 use crate::system::Trial;
 
@@ -58,8 +58,7 @@ impl Log {
 }
 
 /// Applies faults at their times, and ends when there are no more. Pauses and kills hit the crew; of
-/// the others `apply` hears, with `true` when they begin and `false` when they end; of those whose
-/// kind and node another one shares, as on a simulated stage ([`direct`](crate::sim::Stage::direct)).
+/// the others `apply` hears, with `true` when they begin and `false` when they end.
 ///
 /// # Errors
 /// When a process that is to be hit is gone, or there is none of that name.
@@ -71,7 +70,6 @@ pub async fn direct(
     mut apply: impl FnMut(usize, &Fault, bool),
 ) -> Result<(), Failure> {
     let clock = clock::machine();
-    let mut at_work = AtWork::default();
     let mut changes: Vec<(Duration, bool, usize)> = Vec::new();
     for (number, planned) in schedule.iter().enumerate() {
         if planned.length == Some(Duration::ZERO) {
@@ -91,15 +89,7 @@ pub async fn direct(
             (Fault::Pause { node }, false) => crew.go_on(node)?,
             (Fault::Kill { node }, true) => crew.kill(node)?,
             (Fault::Kill { node }, false) => crew.start(node)?,
-            (Fault::Link { .. } | Fault::Partition { .. }, _) => {
-                apply(number, &planned.fault, begins);
-            }
-            (other, _) => {
-                apply(number, other, begins);
-                if let Some((number, again)) = at_work.change(number, other, begins) {
-                    apply(number, again, true);
-                }
-            }
+            (other, _) => apply(number, other, begins),
         }
         let (at, fault) = (clock.monotonic() - started, planned.fault.clone());
         let mark = Mark { at, number, fault, begins };

@@ -178,9 +178,9 @@ fn exact(length: Duration) -> String {
     let nanos = length.as_nanos();
     match nanos {
         0 => "0s".to_owned(),
-        _ if nanos % 1_000_000_000 == 0 => format!("{}s", length.as_secs()),
-        _ if nanos % 1_000_000 == 0 => format!("{}ms", length.as_millis()),
-        _ if nanos % 1_000 == 0 => format!("{}us", length.as_micros()),
+        _ if nanos.is_multiple_of(1_000_000_000) => format!("{}s", length.as_secs()),
+        _ if nanos.is_multiple_of(1_000_000) => format!("{}ms", length.as_millis()),
+        _ if nanos.is_multiple_of(1_000) => format!("{}us", length.as_micros()),
         _ => format!("{nanos}ns"),
     }
 }

@@ -322,7 +322,7 @@ impl<'a> Reader<'a> {
     pub fn optional_duration(&self, key: &'static str) -> Option<Duration> {
         let seconds = self.quantity(key, Unit::Time)?;
         let length = Duration::try_from_secs_f64(seconds);
-        length.map_err(|error| self.problem(key, error)).ok()
+        length.map_err(|_| self.problem(key, "is too long")).ok()
     }
 
     /// A share, 0 to 1: `"20%"`.

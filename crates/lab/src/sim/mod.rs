@@ -29,12 +29,16 @@ pub use host::Host;
 pub use net::{Net, Refused};
 
 use crate::Error;
-use crate::fault::{AtWork, Fault, Link, Planned};
+use crate::fault::{Fault, Link, Planned};
 use crate::observed::Span;
 use crate::system::Trial;
 
 /// How often a run says how far it is, in simulated time.
 const STEPS: u32 = 200;
+
+/// The most simulated time between two looks at whether a run must end: a moment of real time, even
+/// of a day's trial.
+const STEP_MAX: Duration = Duration::from_secs(1);
 
 /// Hosts and links, and the faults that hit them.
 pub struct Stage {
@@ -68,7 +72,15 @@ impl Stage {
         let (net, carrier) = Net::new(&hosts, sim.clock(), seed, base);
         sim.spawn(carrier.run());
         let clock = sim.clock();
-        Self { sim, clock, hosts: Rc::new(hosts), net, spans: Rc::default(), planned: Cell::new(0), heals: Rc::default() }
+        Self {
+            sim,
+            clock,
+            hosts: Rc::new(hosts),
+            net,
+            spans: Rc::default(),
+            planned: Cell::new(0),
+            heals: Rc::default(),
+        }
     }
 
     /// True time.
@@ -107,8 +119,7 @@ impl Stage {
 
     /// Applies the faults of a schedule at their times. The callback hears of those that the stage
     /// does not apply itself (`http`, `disk`, `lie`), with `true` when they begin and `false` when they
-    /// end. Of several on one node the latest counts; when it ends before another does, the callback
-    /// hears of the other one again. After [`Stage::heal`] nothing more begins or ends.
+    /// end; two on one node may overlap. After [`Stage::heal`] nothing more begins or ends.
     pub fn direct(&self, schedule: &[Planned], mut apply: impl FnMut(&Fault, bool) + 'static) {
         let mut changes: Vec<(Duration, bool, usize)> = Vec::new();
         for (number, planned) in schedule.iter().enumerate() {
@@ -129,7 +140,6 @@ impl Stage {
         let (first, healed) = (self.planned.get(), heals.get());
         self.planned.set(first + schedule.len());
         self.sim.spawn(async move {
-            let mut at_work = AtWork::default();
             for (at, begins, place) in changes {
                 clock.sleep_until(Monotonic::from_start(at)).await;
                 if heals.get() != healed {
@@ -157,9 +167,6 @@ impl Stage {
                     }
                     Fault::Http { .. } | Fault::Disk { .. } | Fault::Lie { .. } => {
                         apply(fault, begins);
-                        if let Some((_, other)) = at_work.change(number, fault, begins) {
-                            apply(other, true);
-                        }
                     }
                 }
                 note(&spans, number, fault, at, begins);
@@ -172,7 +179,7 @@ impl Stage {
     /// # Errors
     /// [`Error::Interrupted`].
     pub fn run(&mut self, trial: &Trial<'_>) -> Result<(), Error> {
-        let step = (trial.duration / STEPS).max(Duration::from_millis(1));
+        let step = (trial.duration / STEPS).clamp(Duration::from_millis(1), STEP_MAX);
         let mut until = Duration::ZERO;
         while until < trial.duration {
             until = (until + step).min(trial.duration);

@@ -32,7 +32,7 @@ fn step(model: Model, state: &str, asked: &Event, answer: Option<&Event>) -> Opt
             let mut queue = held.as_array().cloned().unwrap_or_default();
             let first = if queue.is_empty() { Value::Null } else { queue.remove(0) };
             let fits = heard.is_none_or(|heard| *heard == first);
-            fits.then(|| if queue.is_empty() { Value::Null } else { Value::Array(queue) })
+            fits.then_some(if queue.is_empty() { Value::Null } else { Value::Array(queue) })
         }
         (_, "read") => heard.is_none_or(|heard| *heard == held).then_some(held),
         (_, "write") => Some(asked.value.clone()),
@@ -139,6 +139,9 @@ fn maybe(rng: &mut fastrand::Rng) -> Value {
     if rng.u32(0..4) == 0 { Value::Null } else { value(rng) }
 }
 
+/// A question, and what the object said.
+type Doing = (Event, Option<Event>);
+
 /// An object that works, and says now and then what is not so.
 fn history(model: Model, rng: &mut fastrand::Rng) -> Vec<Event> {
     let keys: &[Option<&'static str>] = match (model, rng.bool()) {
@@ -151,8 +154,7 @@ fn history(model: Model, rng: &mut fastrand::Rng) -> Vec<Event> {
     let fresh = rng.bool();
     let mut states: BTreeMap<Option<&'static str>, String> = BTreeMap::new();
     // Who each client is now, its question, and what the object said.
-    let mut busy: Vec<(u64, Option<(Event, Option<Event>)>)> =
-        (0..clients).map(|who| (who, None)).collect();
+    let mut busy: Vec<(u64, Option<Doing>)> = (0..clients).map(|who| (who, None)).collect();
     let (mut next, mut time, mut events) = (clients, 0, Vec::new());
     while left > 0 || busy.iter().any(|(_, doing)| doing.is_some()) {
         time += u64::from(rng.u32(0..3) == 0);

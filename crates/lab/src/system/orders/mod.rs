@@ -29,7 +29,7 @@ use super::platform::database::{self, Database};
 use super::platform::{percentile, providers};
 use super::{Indicator, System, Trial};
 use crate::check::Model;
-use crate::fault::{Fault, Http, Kind, Link};
+use crate::fault::{AtWork, Fault, Http, Kind, Link};
 use crate::observed::Series;
 use crate::quantity::{Quantity, Unit};
 use crate::scenario::{Load, Reader};
@@ -153,13 +153,21 @@ impl System for Idempotency {
         let customers = customers::start(&stage, outside, shop.clone(), &setup, trial);
         let (told, disk, faults) = (shop.clone(), database.clone(), sandbox.faults.clone());
         let seed = trial.seed;
-        stage.direct(&trial.schedule, move |fault, begins| match fault {
-            Fault::Http { node, http } => {
-                let http: Option<Http> = begins.then_some(*http);
-                if node == SERVICE { told.disturb(http) } else { providers::disturb(&faults, http) }
+        let mut at_work = AtWork::default();
+        stage.direct(&trial.schedule, move |fault, begins| {
+            let now = at_work.change(fault, begins);
+            match fault {
+                Fault::Http { node, .. } => {
+                    let http: Option<Http> = now.and_then(Fault::http);
+                    if node == SERVICE {
+                        told.disturb(http);
+                    } else {
+                        providers::disturb(&faults, http);
+                    }
+                }
+                Fault::Disk { .. } => disk.disturb(now.and_then(Fault::disk), seed),
+                _ => {}
             }
-            Fault::Disk { disk: fault, .. } => disk.disturb(begins.then_some(*fault), seed),
-            _ => {}
         });
         stage.run(trial)?;
         stage.heal();

@@ -36,7 +36,7 @@ use self::service::{Mode, Service};
 use super::platform::database::{self, Database};
 use super::{Indicator, System, Trial};
 use crate::check::Model;
-use crate::fault::{Fault, Kind, Link};
+use crate::fault::{AtWork, Fault, Kind, Link};
 use crate::observed::Series;
 use crate::quantity::{Quantity, Unit};
 use crate::scenario::{Load, Reader};
@@ -157,9 +157,11 @@ impl System for DualWrite {
         let confirmed = clients(&stage, &service, &setup, trial);
         let disk = database.clone();
         let seed = trial.seed;
+        let mut at_work = AtWork::default();
         stage.direct(&trial.schedule, move |fault, begins| {
-            if let Fault::Disk { disk: fault, .. } = fault {
-                disk.disturb(begins.then_some(*fault), seed);
+            let now = at_work.change(fault, begins);
+            if let Fault::Disk { .. } = fault {
+                disk.disturb(now.and_then(Fault::disk), seed);
             }
         });
         stage.run(trial)?;

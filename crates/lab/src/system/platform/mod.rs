@@ -227,9 +227,10 @@ impl World {
         let schedule = schedule(trial, &shared.setup);
         stage.direct(&schedule, move |fault, begins| {
             let mut faults = faults.borrow_mut();
-            faults.retain(|active| active != fault);
             if begins {
                 faults.push(fault.clone());
+            } else if let Some(at) = faults.iter().position(|active| active == fault) {
+                faults.remove(at);
             }
             apply(&told, &faults);
         });

@@ -14,7 +14,7 @@ use super::client::{self, Shared};
 use super::replica::{Node, Remote};
 use super::{Setup, broken};
 use crate::Error;
-use crate::fault::{Fault, Planned};
+use crate::fault::{AtWork, Fault, Planned};
 use crate::history::{Event, Recorder};
 use crate::sim::Stage;
 
@@ -60,11 +60,13 @@ impl Play {
     /// Plans faults.
     pub(super) fn direct(&self, schedule: &[Planned]) {
         let nodes = self.nodes.clone();
+        let mut at_work = AtWork::default();
         self.stage.direct(schedule, move |fault, begins| {
-            if let Fault::Lie { node, share } = fault
+            let now = at_work.change(fault, begins);
+            if let Fault::Lie { node, .. } = fault
                 && let Some(node) = nodes.get(node)
             {
-                node.lies(if begins { *share } else { 0.0 });
+                node.lies(if let Some(Fault::Lie { share, .. }) = now { *share } else { 0.0 });
             }
         });
     }

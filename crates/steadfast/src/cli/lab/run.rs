@@ -147,14 +147,14 @@ impl Args {
             && self.report.is_some()
         {
             let name = &twice.name;
-            let what = format!("two runs are called {name:?}: one would replace the other's report");
+            let what =
+                format!("two runs are called {name:?}: one would replace the other's report");
             return Err(Failure::Usage(what));
         }
         if let Some(folder) = &self.report {
             let made = std::fs::create_dir_all(folder);
-            made.and_then(|()| tempfile::tempfile_in(folder)).map_err(|error| {
-                Failure::failed(format!("{}: {error}", folder.display()))
-            })?;
+            made.and_then(|()| tempfile::tempfile_in(folder))
+                .map_err(|error| Failure::failed(format!("{}: {error}", folder.display())))?;
         }
         Ok(())
     }
