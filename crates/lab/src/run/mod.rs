@@ -85,7 +85,9 @@ pub struct Silent;
 
 impl Watch for Silent {}
 
-/// Runs a scenario on simulated hosts, in this thread.
+/// Runs a scenario on simulated hosts, in this thread. Not to be called from within a task of a tokio
+/// runtime, whose budget for cooperation would end long before the run does: there, give it a thread
+/// of its own (`spawn_blocking`).
 ///
 /// # Errors
 /// When a system cannot be set up, or the run is interrupted.

@@ -39,7 +39,14 @@ fn agree(report: &Report) {
 async fn a_real_storm_is_like_a_simulated_one() {
     let (scenario, options) = retry_storm(Duration::from_secs(20), &["fixed-interval", "budget"]);
     let stage = stage();
-    agree(&run::perform(&scenario, &options, &stage, &Silent).await.unwrap());
+    let report = run::perform(&scenario, &options, &stage, &Silent).await.unwrap();
+    for apart in apart(&report, "amplification") {
+        assert!(apart.abs() <= 0.2, "amplification is {apart} apart");
+    }
+    // Behind its budget a trial of this length has some eighty retries, give or take nine: their rate
+    // is compared over the minute below.
+    let unprotected = apart(&report, "dep.retry_rate")[0];
+    assert!(unprotected.abs() <= 0.2, "the rate of retries is {unprotected} apart");
 }
 
 /// As the experiment has it: a minute for each variant.
