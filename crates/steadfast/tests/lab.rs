@@ -110,6 +110,8 @@ fn wrong_use_is_told_apart_from_failure() {
     refused(&["run", "hash-ring", "--duration", "0s"], &["--duration"]);
     refused(&["run", "hash-ring", "--seeds", "0"], &["--seeds"]);
     refused(&["run", "hash-ring", "--engine", "etcd://a:1"], &["--real"]);
+    let storm = ["run", "retry-storm", "--real", "--engine", "etcd://a:1"];
+    refused(&storm, &["--engine: nothing is coordinated in retry-storm"]);
     refused(&["run", "hash-ring", "--real"], &["simulated only"]);
     refused(&["run"], &["NAME|FILE"]);
     let folder = tempfile::tempdir().unwrap();

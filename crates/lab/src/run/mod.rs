@@ -13,6 +13,8 @@ pub use report::{BoundReport, CheckReport, Report, VariantReport};
 use report::Ran;
 
 use crate::limits::CHECK_TIME;
+#[cfg(feature = "real")]
+use crate::system::Real;
 use crate::system::Trial;
 use crate::{Error, Scenario};
 
@@ -138,7 +140,8 @@ pub async fn perform(
         });
     }
     let wall = options.clock.monotonic() - started;
-    let engine = Some(stage.engine_shown());
+    let coordinated = scenario.system.real() == Real::Coordinated;
+    let engine = coordinated.then(|| stage.engine_shown());
     let ran = Ran { mode: Mode::Real, engine, duration, wall };
     Ok(Report::new(scenario, ran, options, variants))
 }

@@ -26,6 +26,7 @@ use std::fmt::Debug;
 
 #[cfg(feature = "real")]
 use futures::future::BoxFuture;
+use serde::Serialize;
 
 pub use trial::Trial;
 
@@ -46,6 +47,18 @@ pub struct Indicator {
     pub about: &'static str,
 }
 
+/// How a system can be run besides being simulated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Real {
+    /// Not at all.
+    Never,
+    /// As processes.
+    Processes,
+    /// As processes with a coordination engine between them.
+    Coordinated,
+}
+
 /// Something that can be put under test.
 pub trait System: Debug + Sync {
     /// A scenario's word for it.
@@ -62,6 +75,11 @@ pub trait System: Debug + Sync {
 
     /// The models that its histories can be checked against.
     fn models(&self) -> &'static [Model];
+
+    /// How it can be run besides being simulated.
+    fn real(&self) -> Real {
+        Real::Never
+    }
 
     /// Reads a variant's settings, noting on the reader what is wrong with them, and names the
     /// nodes that faults can hit. Called before anything runs.

@@ -59,7 +59,7 @@ use crate::fault::{self, Fault};
 use crate::limits::CALLS_MAX;
 use crate::quantity::Unit;
 use crate::scenario::{Load, Reader};
-use crate::system::{Indicator, System, Trial};
+use crate::system::{Indicator, Real, System, Trial};
 use crate::{Error, Observed};
 use settings::Settings;
 
@@ -134,6 +134,10 @@ impl System for Calls {
 
     fn models(&self) -> &'static [Model] {
         &[]
+    }
+
+    fn real(&self) -> Real {
+        Real::Processes
     }
 
     fn prepare(&self, load: Load, settings: &Reader<'_>) -> Vec<String> {

@@ -6,7 +6,7 @@
 //! link at its worst hour, and then everybody is found late; a φ-accrual detector
 //! ([`steadfast_resilience::detector`]) learns each node's rhythm.
 //!
-//! What comes in at the observer is written down once ([`record`]), and each detector judges the
+//! What comes in at the observer is written down once (`record.rs`), and each detector judges the
 //! same record: they differ in nothing but their judgement. The detector of the variant is the real
 //! [`Monitor`](steadfast_resilience::detector::Monitor), or the timeout of this folder in its place,
 //! asked at every tick; those of the curve are asked without a break.

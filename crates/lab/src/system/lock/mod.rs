@@ -47,7 +47,7 @@ use crate::check::Model;
 use crate::fault;
 use crate::quantity::Unit;
 use crate::scenario::{Load, Reader};
-use crate::system::{Indicator, System, Trial};
+use crate::system::{Indicator, Real, System, Trial};
 use crate::{Error, Observed};
 
 use self::settings::Settings;
@@ -136,6 +136,10 @@ impl System for Lock {
 
     fn models(&self) -> &'static [Model] {
         &[Model::CasRegister]
+    }
+
+    fn real(&self) -> Real {
+        Real::Coordinated
     }
 
     fn prepare(&self, load: Load, settings: &Reader<'_>) -> Vec<String> {

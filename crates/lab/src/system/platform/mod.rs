@@ -4,7 +4,7 @@
 //! relay, the saga that reserves stock and takes payment, dispatchers that share the city's zones by
 //! a ring and hold them by leases, order numbers. Three nodes do so at once, each with its own clock
 //! and session; a coordination server, a database and the two providers have hosts of their own; the
-//! customers and couriers of a small [`city`] use whichever node answers. Then things go wrong.
+//! customers and couriers of a small city (`city.rs`) use whichever node answers. Then things go wrong.
 //!
 //! ```text
 //!   city ──► node-1 ─┐             ┌─► coordinator   leases, election, numbers
@@ -12,7 +12,7 @@
 //!        ──► node-3 ─┘             └   database      the one journal, with its disk
 //! ```
 //!
-//! At the end the faults cease, everything may come to rest, and an [`audit`] reads the disks.
+//! At the end the faults cease, everything may come to rest, and an audit (`audit.rs`) reads the disks.
 //!
 //! # Limits
 //! The nodes share one journal, the memory engine, without a network in between: the database can be

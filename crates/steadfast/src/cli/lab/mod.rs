@@ -93,7 +93,7 @@ fn list(out: &mut Out) -> Result<(), Failure> {
             };
             serde_json::json!({
                 "name": it.name, "title": it.title, "claim": it.claim, "source": it.source,
-                "system": it.system.name(), "duration_s": it.duration.as_secs_f64(),
+                "system": it.system.name(), "real": it.system.real(), "duration_s": it.duration.as_secs_f64(),
                 "variants": it.variants.iter().map(variant).collect::<Vec<_>>(),
             })
         };
@@ -121,7 +121,7 @@ fn systems(out: &mut Out) -> Result<(), Failure> {
         let entry = |it: &&dyn system::System| {
             let indicator = |it: &system::Indicator| serde_json::json!({ "name": it.name, "unit": it.unit, "about": it.about });
             serde_json::json!({
-                "name": it.name(), "about": it.about(), "faults": it.faults(),
+                "name": it.name(), "about": it.about(), "real": it.real(), "faults": it.faults(),
                 "models": it.models(),
                 "indicators": it.indicators().iter().map(indicator).collect::<Vec<_>>(),
             })
@@ -139,6 +139,12 @@ fn systems(out: &mut Out) -> Result<(), Failure> {
             if list.is_empty() { "none".to_owned() } else { list.join(", ") }
         };
         out.line(format!("{}: {}", it.name(), it.about()))?;
+        let real = match it.real() {
+            system::Real::Never => "simulated only",
+            system::Real::Processes => "simulated, or as processes",
+            system::Real::Coordinated => "simulated, or as processes on any coordination engine",
+        };
+        out.line(format!("  runs        {real}"))?;
         out.line(format!("  faults      {}", none(faults)))?;
         out.line(format!("  models      {}", none(models)))?;
         let width = it.indicators().iter().map(|it| it.name.len()).max().unwrap_or(0);

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use steadfast_lab::limits::DURATION_MAX;
 use steadfast_lab::run::{self, Options, Report};
+use steadfast_lab::system::Real;
 use steadfast_lab::{Error, Scenario, Verdict, experiment, real, report};
 
 use super::watch::Screen;
@@ -71,31 +72,27 @@ impl Args {
         let runtime = crate::runtime::build().map_err(Failure::failed)?;
         let interrupted = Arc::new(AtomicBool::new(false));
         runtime.spawn(listen(Arc::clone(&interrupted)));
-        let engines =
-            if self.engine.is_empty() { vec!["embedded".to_owned()] } else { self.engine.clone() };
-        let engines = if self.real { engines } else { vec![String::new()] };
+        let runs: Vec<_> = scenarios.iter().flat_map(|it| self.engines(it)).collect();
         let mut reports = Vec::new();
-        for scenario in &scenarios {
-            for engine in &engines {
-                let screen = Screen::new(Arc::clone(&interrupted));
-                let result = if self.real {
-                    runtime.block_on(self.perform(scenario, engine, &again, &screen))
-                } else {
-                    run::campaign(scenario, &self.options(), self.seeds, &screen)
-                };
-                screen.clear();
-                let found = result.map_err(failure)?;
-                let told = self.tell(&found, out);
-                reports.push(found);
-                match told {
-                    // A reader that has left ends it; but what was not run does not hold.
-                    Err(Failure::Stdout(error)) if error.kind() == ErrorKind::BrokenPipe => {
-                        let rest = scenarios.len() * engines.len() > reports.len();
-                        let rest = if rest { Verdict::Unknown } else { Verdict::Holds };
-                        return Err(Failure::Verdict(all(&reports).and(rest)));
-                    }
-                    told => told?,
+        for &(scenario, engine) in &runs {
+            let screen = Screen::new(Arc::clone(&interrupted));
+            let result = if self.real {
+                runtime.block_on(self.perform(scenario, engine, &again, &screen))
+            } else {
+                run::campaign(scenario, &self.options(), self.seeds, &screen)
+            };
+            screen.clear();
+            let found = result.map_err(failure)?;
+            let told = self.tell(&found, out);
+            reports.push(found);
+            match told {
+                // A reader that has left ends it; but what was not run does not hold.
+                Err(Failure::Stdout(error)) if error.kind() == ErrorKind::BrokenPipe => {
+                    let rest = runs.len() > reports.len();
+                    let rest = if rest { Verdict::Unknown } else { Verdict::Holds };
+                    return Err(Failure::Verdict(all(&reports).and(rest)));
                 }
+                told => told?,
             }
         }
         if out.json() {
@@ -110,12 +107,21 @@ impl Args {
         }
     }
 
+    /// A scenario on each engine that was named; on its own choice when none was.
+    fn engines<'a>(&'a self, scenario: &'a Scenario) -> Vec<(&'a Scenario, Option<&'a str>)> {
+        if self.engine.is_empty() {
+            return vec![(scenario, None)];
+        }
+        self.engine.iter().map(|engine| (scenario, Some(engine.as_str()))).collect()
+    }
+
     fn scenarios(&self) -> Result<Vec<Scenario>, Failure> {
         let mut scenarios = Vec::new();
         for name in &self.names {
             if name == "all" {
-                scenarios
-                    .extend(experiment::ALL.iter().filter_map(|(name, _)| experiment::find(name)));
+                let all = experiment::ALL.iter().filter_map(|(name, _)| experiment::find(name));
+                // Of some there is nothing real; whoever names one hears so.
+                scenarios.extend(all.filter(|it| !self.real || it.system.real() != Real::Never));
             } else {
                 scenarios.push(scenario(name)?);
             }
@@ -125,6 +131,10 @@ impl Args {
             return Err(Failure::Usage(what.to_owned()));
         }
         for scenario in &scenarios {
+            if !self.engine.is_empty() && scenario.system.real() != Real::Coordinated {
+                let what = format!("--engine: nothing is coordinated in {}", scenario.name);
+                return Err(Failure::Usage(what));
+            }
             for name in &self.variant {
                 if !scenario.variants.iter().any(|variant| variant.name == *name) {
                     let known: Vec<_> =
@@ -172,11 +182,15 @@ impl Args {
     async fn perform(
         &self,
         scenario: &Scenario,
-        engine: &str,
+        engine: Option<&str>,
         again: &real::Again,
         screen: &Screen,
     ) -> Result<Report, Error> {
-        let stage = real::Stage::new(Arc::clone(again))?.with_engine(engine);
+        let stage = real::Stage::new(Arc::clone(again))?;
+        let stage = match engine {
+            Some(engine) => stage.with_engine(engine),
+            None => stage,
+        };
         let options = self.options();
         let work = run::perform(scenario, &options, &stage, screen);
         let interrupted = async {
