@@ -11,6 +11,7 @@
 //! Everything runs in one thread, in the order of its deadlines and then of its registration; so the
 //! same seed gives the same run. A host that stands still keeps what has arrived.
 
+pub(crate) mod coordinator;
 mod host;
 mod net;
 #[cfg(test)]

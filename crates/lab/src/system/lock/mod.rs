@@ -30,7 +30,6 @@
 //! `read` with the last operation (`null` when there is none), `cas` with `[from, to]`: an update
 //! under a lock claims to be a compare-and-set from what it read to what it wrote.
 
-mod coordinator;
 mod journal;
 mod observer;
 #[cfg(feature = "real")]

@@ -9,16 +9,17 @@ use futures::FutureExt as _;
 use steadfast_coordination::Name;
 use steadfast_coordination::redlock::{Node, Redlock};
 
-use super::journal::Journal;
+use super::journal::{Journal, What};
 use super::observer::{self, Watched};
 use super::redis::Redis;
 use super::settings::{self, Engine, Settings};
 use super::storage::Storage;
 use super::worker::{Service, Shared, Worker};
-use super::{COORDINATOR, coordinator, redis};
+use super::{COORDINATOR, redis};
 use crate::fault::Link;
 use crate::history::Recorder;
 use crate::sim::Stage;
+use crate::sim::coordinator::{Granted, Server, Way};
 use crate::system::{System as _, Trial};
 use crate::{Error, Observed};
 
@@ -81,11 +82,19 @@ fn services(stage: &Stage, shared: &Shared) -> Result<Vec<Service>, Error> {
     let workers = 1..=shared.settings.workers;
     match shared.settings.engine {
         Engine::Memory => {
-            let seat = coordinator::serve(&stage.host(COORDINATOR));
+            let server = Server::start(&stage.host(COORDINATOR));
             let way = |worker| {
+                let way = Way::new(stage.net(), &settings::worker(worker), server.clone());
                 let journal = shared.journal.clone();
-                let way = coordinator::Way::new(stage.net(), seat.clone(), journal, worker);
-                Service::Coordinator(Arc::new(way))
+                Service::Coordinator(Arc::new(way.seen_by(move |granted| {
+                    journal.note(
+                        worker,
+                        match granted {
+                            Granted::Opened(session) => What::Opened(session.0),
+                            Granted::Renewed(session) => What::Renewed(session.0),
+                        },
+                    );
+                })))
             };
             Ok(workers.map(way).collect())
         }

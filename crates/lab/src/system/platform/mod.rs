@@ -23,7 +23,6 @@
 mod audit;
 mod books;
 mod city;
-mod coordinator;
 pub(in crate::system) mod database;
 mod node;
 pub(in crate::system) mod providers;
@@ -45,7 +44,7 @@ use self::audit::Findings;
 use self::city::{City, Ground};
 use self::database::Database;
 use self::node::Shared;
-use self::setup::{CITY, DATABASE, NODES, Setup};
+use self::setup::{CITY, COORDINATOR, DATABASE, NODES, Setup};
 use self::tenure::Tenures;
 use super::{Indicator, System, Trial};
 use crate::check::Model;
@@ -54,6 +53,7 @@ use crate::observed::Series;
 use crate::quantity::{Quantity, Unit};
 use crate::scenario::{Load, Place, Reader};
 use crate::sim::Stage;
+use crate::sim::coordinator::Server;
 use crate::{Error, Observed};
 
 /// How often it is looked whether everything has come to rest.
@@ -142,7 +142,7 @@ impl System for Platform {
 }
 
 fn hosts() -> impl Iterator<Item = &'static str> {
-    NODES.into_iter().chain([DATABASE, coordinator::HOST, providers::HOST, CITY])
+    NODES.into_iter().chain([DATABASE, COORDINATOR, providers::HOST, CITY])
 }
 
 fn failed(reason: impl std::fmt::Display) -> Error {
@@ -201,7 +201,7 @@ impl World {
         let database = Database::start(&mut stage, database, options);
         let there = stage.host(providers::HOST);
         let sandbox = providers::open(&mut stage, &there, trial.seed);
-        let coordinator = coordinator::Server::start(&stage.host(coordinator::HOST));
+        let coordinator = Server::start(&stage.host(COORDINATOR));
         let healed = Rc::new(Cell::new(false));
         let shared = Rc::new(Shared {
             setup,

@@ -27,11 +27,11 @@ use steadfast_time::{Clock, Ids};
 use steadfast_transactions::Retry;
 
 use super::books::{self, Books};
-use super::coordinator::{Server, Way};
 use super::database::Database;
 use super::providers::Remote;
 use super::setup::{Setup, zones};
 use super::tenure::Tenures;
+use crate::sim::coordinator::{Server, Way};
 use crate::sim::{Host, Net};
 
 /// How long a supervisor waits before it starts a process again.

@@ -14,6 +14,9 @@ use crate::scenario::{Load, Reader};
 /// The nodes that dispatch, relay and take orders.
 pub(super) const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 
+/// Where the leases are.
+pub(super) const COORDINATOR: &str = "coordinator";
+
 /// The host of the journal.
 pub(super) const DATABASE: &str = "database";
 

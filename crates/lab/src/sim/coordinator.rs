@@ -1,4 +1,9 @@
-//! The coordination server on its host, and the nodes' ways to it.
+//! A coordination server on a host, and the ways of others to it.
+//!
+//! The server is the coordination crate's own [`Memory`] engine on a [`Disk`]: killed, it comes back with
+//! its entries and tokens, and every session has its whole length before it. A [`Way`] is what a client
+//! takes for the engine: each call is a message over the stage's network, so all faults of the stage
+//! apply to it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,24 +17,22 @@ use steadfast_coordination::port::{
 use steadfast_fencing::FencingToken;
 use tokio::sync::watch;
 
-use crate::sim::{Host, Net};
+use super::{Host, Net};
 
-/// The host's name.
-pub(super) const HOST: &str = "coordinator";
-
-/// The size of a message, for links of limited bandwidth.
+/// The size of a message, for links of limited bandwidth: a name, a token, a short value.
 const BYTES: usize = 200;
 
 /// The server's process, while it runs.
-#[derive(Clone, Default)]
-pub(super) struct Server {
+#[derive(Clone)]
+pub(crate) struct Server {
+    host: Arc<str>,
     running: Arc<Mutex<Option<Memory>>>,
 }
 
 impl Server {
     /// Starts a server on its host, over a disk that survives it.
-    pub(super) fn start(host: &Host) -> Self {
-        let server = Self::default();
+    pub(crate) fn start(host: &Host) -> Self {
+        let server = Self { host: host.name().into(), running: Arc::default() };
         let (disk, clock, running) = (Disk::new(), host.clock(), server.clone());
         host.boot(move || {
             let (disk, clock, running) = (disk.clone(), clock.clone(), running.clone());
@@ -60,16 +63,32 @@ impl Drop for Running {
     }
 }
 
-/// A node's way to the server. A lost message is silence; its caller has a deadline.
-pub(super) struct Way {
+/// What the server has done for a session, seen where it was done: the answer may be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Granted {
+    Opened(SessionId),
+    Renewed(SessionId),
+}
+
+/// Somebody who looks at the server.
+type Eye = Arc<dyn Fn(Granted) + Send + Sync>;
+
+/// A host's way to the server. A lost message is silence; its caller has a deadline.
+pub(crate) struct Way {
     net: Net,
     from: String,
     server: Server,
+    eye: Eye,
 }
 
 impl Way {
-    pub(super) fn new(net: Net, from: &str, server: Server) -> Self {
-        Self { net, from: from.to_owned(), server }
+    pub(crate) fn new(net: Net, from: &str, server: Server) -> Self {
+        Self { net, from: from.to_owned(), server, eye: Arc::new(|_| ()) }
+    }
+
+    /// The same, and somebody is told of what the server grants on this way.
+    pub(crate) fn seen_by(self, eye: impl Fn(Granted) + Send + Sync + 'static) -> Self {
+        Self { eye: Arc::new(eye), ..self }
     }
 
     fn call<'a, T: Send + 'static>(
@@ -81,12 +100,16 @@ impl Way {
             let memory = server.lock().clone();
             match memory {
                 Some(memory) => ask(memory),
-                None => futures::future::ready(Err(unavailable("nobody listens"))).boxed(),
+                None => {
+                    let error = unavailable(&server.host, "it has not started yet");
+                    futures::future::ready(Err(error)).boxed()
+                }
             }
         };
+        let host = &self.server.host;
         async move {
-            let answer = self.net.call(&self.from, HOST, BYTES, work).await;
-            answer.unwrap_or_else(|refused| Err(unavailable(&refused.to_string())))
+            let answer = self.net.call(&self.from, host, BYTES, work).await;
+            answer.unwrap_or_else(|refused| Err(unavailable(host, &refused.to_string())))
         }
         .boxed()
     }
@@ -98,13 +121,15 @@ impl Way {
         ask: impl Fn(Memory) -> BoxFuture<'static, Result<T, Error>> + Send + Sync + 'static,
     ) -> BoxFuture<'a, Result<T, Error>> {
         let (here, there) = watch::channel(());
+        let host = Arc::clone(&self.server.host);
         let call = self.call(move |memory| {
             let (asked, mut connection) = (ask(memory), there.clone());
+            let host = Arc::clone(&host);
             async move {
                 let closed = async move { while connection.changed().await.is_ok() {} };
                 match select(asked, std::pin::pin!(closed)).await {
                     Either::Left((answer, _)) => answer,
-                    Either::Right(_) => Err(unavailable("given up")),
+                    Either::Right(_) => Err(unavailable(&host, "given up")),
                 }
             }
             .boxed()
@@ -118,12 +143,9 @@ impl Way {
     }
 }
 
-fn unavailable(reason: &str) -> Error {
-    Error::Unavailable {
-        engine: Memory::CAPABILITIES.engine,
-        address: HOST.into(),
-        reason: reason.into(),
-    }
+fn unavailable(host: &str, reason: &str) -> Error {
+    let engine = Memory::CAPABILITIES.engine;
+    Error::Unavailable { engine, address: host.into(), reason: reason.into() }
 }
 
 impl Coordinator for Way {
@@ -132,11 +154,29 @@ impl Coordinator for Way {
     }
 
     fn open(&self, length: Duration) -> BoxFuture<'_, Result<Opened, Error>> {
-        self.call(move |server| async move { server.open(length).await }.boxed())
+        let eye = Arc::clone(&self.eye);
+        self.call(move |server| {
+            let eye = Arc::clone(&eye);
+            async move {
+                let opened = server.open(length).await?;
+                eye(Granted::Opened(opened.session));
+                Ok(opened)
+            }
+            .boxed()
+        })
     }
 
     fn renew(&self, session: SessionId) -> BoxFuture<'_, Result<(), Error>> {
-        self.call(move |server| async move { server.renew(session).await }.boxed())
+        let eye = Arc::clone(&self.eye);
+        self.call(move |server| {
+            let eye = Arc::clone(&eye);
+            async move {
+                server.renew(session).await?;
+                eye(Granted::Renewed(session));
+                Ok(())
+            }
+            .boxed()
+        })
     }
 
     fn close(&self, session: SessionId) -> BoxFuture<'_, Result<(), Error>> {
