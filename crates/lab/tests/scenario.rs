@@ -347,3 +347,13 @@ fn a_file_without_an_end_is_no_scenario() {
         assert!(error.starts_with("/dev/zero: ") && error.contains("at most"), "{error}");
     }
 }
+
+#[test]
+fn the_documentation_shows_a_scenario_that_is_taken() {
+    let page = include_str!("../../../docs/lab.md");
+    let (_, after) = page.split_once("```toml\n").unwrap();
+    let (example, _) = after.split_once("```").unwrap();
+    assert_eq!(problems(example), Vec::<String>::new());
+    // And all of it is read: a word of it that is wrong is found.
+    assert_eq!(problems(&example.replace("every =", "evry =")).len(), 2);
+}
